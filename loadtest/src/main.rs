@@ -1,0 +1,3 @@
+//! Measures Streamgauge.
+
+fn main() {}
