@@ -1,1 +1,18 @@
-//! Streamgauge.
+//! Streamgauge carries readings from MQTT to a browser.
+//!
+//! ```text
+//! device ──MQTT──▶ listener ─┐                                              ┌─▶ states, readings
+//!                            ├─▶ shard ─▶ XADD (packed) ─▶ stream ─▶ group ─┤
+//! broker ◀─MQTT── subscriber ┘                              │               └─▶ dead letters
+//!                                                           └─ XREAD tail ─▶ hub ─▶ WebSocket
+//! ```
+//!
+//! The rooms stand in the order of that way. A room knows the rooms before it, never one after.
+
+pub mod clock;
+pub mod message;
+pub mod reading;
+pub mod refusal;
+pub mod shard;
+
+pub mod ingest;

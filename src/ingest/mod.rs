@@ -1,0 +1,10 @@
+//! MQTT in, messages out: the two doors, and the queue behind them.
+//!
+//! In: MQTT from devices (the listener) and from a broker (the subscriber). Out: messages in the
+//! [`Intake`], in order within a shard; a PUBACK for each once it is settled.
+//! Refused: topics outside the filters and payloads over the limit; they travel on as refused.
+//! Knows nothing of: Redis, payload formats, statistics, browsers.
+
+mod intake;
+
+pub use intake::{Full, INTAKE_LIMITS, Intake, IntakeLimits, LOT_MESSAGES_MAX, Lot, Ticket};
