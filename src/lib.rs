@@ -16,3 +16,6 @@ pub mod refusal;
 pub mod shard;
 
 pub mod ingest;
+pub mod stream;
+
+pub mod aggregate;

@@ -1,0 +1,23 @@
+//! What may go wrong between us and Redis, by who must act.
+
+/// An error of the stream room.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address cannot be used; the person who configured it must act.
+    #[error("the Redis address cannot be used: {0}")]
+    Address(#[source] redis::RedisError),
+    /// Redis did not answer, or refused; back off and try again.
+    #[error("redis: {0}")]
+    Redis(#[from] redis::RedisError),
+    /// Redis answered something that our protocol does not know; the data was touched by others.
+    #[error("{key} holds something unexpected: {what}")]
+    Foreign {
+        /// The key that was read.
+        key: String,
+        /// What was found, without any payload.
+        what: String,
+    },
+    /// The data set belongs to other settings; the person who configured it must act.
+    #[error("{0}")]
+    Settings(String),
+}

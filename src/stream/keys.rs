@@ -1,0 +1,54 @@
+//! The names of all keys. Sensor text is never part of one.
+
+use crate::shard::ShardId;
+
+/// Data-set configuration: number of shards, generation.
+pub const CONFIGURATION: &str = "sg:cfg";
+/// Node → heartbeat counter.
+pub const NODES: &str = "sg:nodes";
+/// Hashed tokens and sessions.
+pub const CREDENTIALS: &str = "sg:auth";
+/// The consumer group of every shard's stream.
+pub const GROUP: &str = "aggregate";
+
+/// The keys of one shard; they share a hash tag, and so a cluster slot.
+#[derive(Clone, Debug)]
+pub struct ShardKeys {
+    /// Whose keys.
+    pub shard: ShardId,
+    /// Stream of entries.
+    pub stream: String,
+    /// Hash: series → packed state.
+    pub states: String,
+    /// Hash: sensor id → its types.
+    pub index: String,
+    /// Hash: series number → attributes as JSON.
+    pub attributes: String,
+    /// Stream of dead letters.
+    pub dead_letters: String,
+    /// Hash: fence, token, positions, totals.
+    pub meta: String,
+}
+
+impl ShardKeys {
+    /// The names for a shard.
+    #[must_use]
+    pub fn new(shard: ShardId) -> Self {
+        let key = |suffix: &str| format!("{{sg:{}}}{suffix}", shard.0);
+        Self {
+            shard,
+            stream: key("in"),
+            states: key("st"),
+            index: key("ix"),
+            attributes: key("at"),
+            dead_letters: key("dl"),
+            meta: key("m"),
+        }
+    }
+
+    /// The block that holds a series' readings of one span.
+    #[must_use]
+    pub fn block(&self, series_number: u64, span: i64) -> String {
+        format!("{{sg:{}}}h:{series_number}:{span}", self.shard.0)
+    }
+}

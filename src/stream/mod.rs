@@ -1,0 +1,16 @@
+//! Messages in, entries out: the durable backbone, made of Redis Streams.
+//!
+//! In: lots of messages from [`crate::ingest`]. Out: entries, in order within a shard, each once
+//! per commit; commits of what came of them.
+//! Refused: nothing; what the doors refused travels as a flag.
+//! Knows nothing of: payload formats, statistics, browsers.
+
+mod connection;
+mod error;
+pub mod keys;
+mod position;
+
+pub use connection::{Link, Server};
+pub use error::Error;
+pub use keys::ShardKeys;
+pub use position::{EntryId, NotAPosition, Position};
