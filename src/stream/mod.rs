@@ -6,11 +6,13 @@
 //! Knows nothing of: payload formats, statistics, browsers.
 
 mod connection;
+pub mod entry;
 mod error;
 pub mod keys;
 mod position;
 
 pub use connection::{Link, Server};
+pub use entry::{Entry, Header, ProducerId};
 pub use error::Error;
 pub use keys::ShardKeys;
 pub use position::{EntryId, NotAPosition, Position};
