@@ -1,3 +1,116 @@
-//! Measures Streamgauge.
+//! Measures Streamgauge: command line → runs → numbers; exit code 1 when a check failed.
 
-fn main() {}
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::Parser;
+use loadtest::ledger::Tally;
+use loadtest::machine::Machine;
+use loadtest::options::{Options, Scenario, SinkOptions};
+use loadtest::process::{Spent, thread_cpu_seconds, usage};
+use loadtest::publisher::{Progress, publish};
+use loadtest::report::{Run, Summary};
+use loadtest::sink::{Sink, Verdict};
+use loadtest::{record, reference, scenario};
+
+fn main() -> Result<ExitCode> {
+    let options = Options::parse();
+    let (name, json, directory) = outputs(&options.scenario);
+    // Looked at first: a commit made during the run is not what ran.
+    let machine = Machine::here();
+    let mut runs = Vec::new();
+    for number in 1..=count(&options.scenario) {
+        let run = run(&options.scenario, number)?;
+        say(&run.text(number as usize))?;
+        runs.push(run);
+    }
+    let summary = Summary::new(name, runs);
+    if summary.runs.len() > 1 {
+        say(&summary.text())?;
+    }
+    if let Some(path) = json {
+        record::json(&summary, &path)?;
+    }
+    if let Some(results) = directory {
+        let directory = record::record(&summary, &machine, &results)?;
+        say(&format!("recorded in {}\n", directory.display()))?;
+    }
+    Ok(if summary.is_good() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn run(scenario: &Scenario, number: u32) -> Result<Run> {
+    match scenario {
+        Scenario::Listener(options) => scenario::listener(options, number),
+        Scenario::Subscriber(options) => scenario::subscriber(options),
+        Scenario::Broker(options) => scenario::broker(options),
+        Scenario::Reference(options) => reference::measure(options),
+        Scenario::Sink(options) => sink(options),
+    }
+}
+
+/// What the generator itself can do.
+fn sink(options: &SinkOptions) -> Result<Run> {
+    let sink = Sink::listen(([127, 0, 0, 1], 0).into())?;
+    let plan = options.run.plan(sink.address()?)?;
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| sink.serve(&stop, |_| Verdict::Acknowledge));
+        let (started, cpu_before) = (Instant::now(), thread_cpu_seconds()?);
+        let published = publish(&plan, &Progress::default());
+        stop.store(true, Relaxed);
+        let published = published?;
+        let messages = published.ledger.total(Tally::acked);
+        let cpu_seconds = thread_cpu_seconds()? - cpu_before;
+        let generator = Spent {
+            name: "generator".to_owned(),
+            cpu_seconds,
+            cpu_us_per_message: cpu_seconds * 1e6 / messages as f64,
+            resident_bytes: usage(std::process::id())?.resident_bytes,
+        };
+        Ok(Run {
+            messages,
+            acked: messages,
+            publish_seconds: started.elapsed().as_secs_f64(),
+            acknowledged_per_second: messages as f64 / published.elapsed.as_secs_f64(),
+            puback_ms_p50: published.latency.quantile_ms(0.5),
+            puback_ms_p99: published.latency.quantile_ms(0.99),
+            processes: vec![generator],
+            failures: published.cut_short.into_iter().collect(),
+            ..Run::default()
+        })
+    })
+}
+
+fn outputs(scenario: &Scenario) -> (&'static str, Option<PathBuf>, Option<PathBuf>) {
+    let (name, run) = match scenario {
+        Scenario::Listener(options) => ("listener", &options.run),
+        Scenario::Subscriber(options) => ("subscriber", options),
+        Scenario::Broker(options) => ("broker", options),
+        Scenario::Sink(options) => ("sink", &options.run),
+        Scenario::Reference(options) => {
+            return ("reference", options.json.clone(), options.record.clone());
+        }
+    };
+    (name, run.json.clone(), run.record.clone())
+}
+
+fn count(scenario: &Scenario) -> u32 {
+    match scenario {
+        Scenario::Listener(options) => options.run.runs,
+        Scenario::Subscriber(options) | Scenario::Broker(options) => options.runs,
+        Scenario::Sink(options) => options.run.runs,
+        Scenario::Reference(options) => options.runs,
+    }
+}
+
+fn say(text: &str) -> std::io::Result<()> {
+    std::io::stdout().lock().write_all(text.as_bytes())
+}
