@@ -82,9 +82,7 @@ impl Stats {
     /// # Errors
     /// A number that the check needs is absent: without it nothing is proved.
     fn of(answer: &Value) -> Result<Self> {
-        let totals = answer
-            .get("totals")
-            .context("/api/stats has no \"totals\"")?;
+        let totals = answer.get("totals").context("/api/stats has no \"totals\"")?;
         let total = |name: &str| {
             whole(totals.get(name)).with_context(|| format!("/api/stats: totals.{name}"))
         };
@@ -107,9 +105,9 @@ impl Stats {
 fn whole(value: Option<&Value>) -> Result<u64> {
     match value {
         None => bail!("is absent"),
-        Some(Value::Number(number)) => number
-            .as_u64()
-            .ok_or_else(|| anyhow!("{number} is not a count")),
+        Some(Value::Number(number)) => {
+            number.as_u64().ok_or_else(|| anyhow!("{number} is not a count"))
+        }
         Some(Value::Array(items)) => items.iter().map(|item| whole(Some(item))).sum(),
         Some(Value::Object(fields)) => fields.values().map(|item| whole(Some(item))).sum(),
         Some(other) => bail!("{other} is not a count"),
@@ -124,11 +122,7 @@ impl Api {
             .timeout_global(Some(REQUEST_TIMEOUT))
             .http_status_as_error(false)
             .build();
-        Self {
-            agent: config.into(),
-            base: base.trim_end_matches('/').to_owned(),
-            token,
-        }
+        Self { agent: config.into(), base: base.trim_end_matches('/').to_owned(), token }
     }
 
     /// Whether `/readyz` answers 200.
@@ -182,22 +176,15 @@ impl Api {
         if let Some(token) = &self.token {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
-        let mut answer = request
-            .call()
-            .with_context(|| format!("GET {}{path}", self.base))?;
+        let mut answer = request.call().with_context(|| format!("GET {}{path}", self.base))?;
         let status = answer.status();
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX);
         if status != 200 {
             // Without a body the status alone must do.
             let body = body.read_to_string().unwrap_or_default();
-            bail!(
-                "GET {}{path} answered {status}: {}",
-                self.base,
-                body.trim_end()
-            );
+            bail!("GET {}{path} answered {status}: {}", self.base, body.trim_end());
         }
-        body.read_json()
-            .with_context(|| format!("GET {}{path}: not what is expected", self.base))
+        body.read_json().with_context(|| format!("GET {}{path}: not what is expected", self.base))
     }
 }
 
@@ -235,19 +222,11 @@ mod tests {
     fn an_absent_number_is_an_error_that_names_it() {
         let whole = json!({"totals": {"decoded": 5, "dead_lettered": 0}, "lag": 0, "pending": 0});
         assert!(Stats::of(&whole).unwrap().is_quiet());
-        for (pointer, name) in [
-            ("/totals", "decoded"),
-            ("/totals", "dead_lettered"),
-            ("", "lag"),
-            ("", "pending"),
-        ] {
+        for (pointer, name) in
+            [("/totals", "decoded"), ("/totals", "dead_lettered"), ("", "lag"), ("", "pending")]
+        {
             let mut answer = whole.clone();
-            answer
-                .pointer_mut(pointer)
-                .unwrap()
-                .as_object_mut()
-                .unwrap()
-                .remove(name);
+            answer.pointer_mut(pointer).unwrap().as_object_mut().unwrap().remove(name);
             let error = format!("{:#}", Stats::of(&answer).unwrap_err());
             assert!(error.contains(name) && error.contains("absent"), "{error}");
         }

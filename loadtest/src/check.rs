@@ -56,11 +56,7 @@ impl<'a> Comparison<'a> {
     #[must_use]
     pub fn new(ledger: &'a Ledger) -> Self {
         let seen = vec![false; ledger.tallies().len()];
-        Self {
-            ledger,
-            seen,
-            findings: Findings::default(),
-        }
+        Self { ledger, seen, findings: Findings::default() }
     }
 
     /// One row of `/api/sensors`.
@@ -70,8 +66,7 @@ impl<'a> Comparison<'a> {
         };
         self.findings.counted += row.count;
         if std::mem::replace(&mut self.seen[sensor], true) {
-            self.findings
-                .differs(format!("{}: more than one row", row.sensor_id));
+            self.findings.differs(format!("{}: more than one row", row.sensor_id));
             return;
         }
         match difference(&self.ledger.tallies()[sensor], row) {
@@ -86,8 +81,7 @@ impl<'a> Comparison<'a> {
         for (sensor, tally) in self.ledger.tallies().iter().enumerate() {
             if !self.seen[sensor] && tally.acked() > 0 {
                 let id = self.ledger.sensor_id(sensor);
-                self.findings
-                    .differs(format!("{id}: absent, {} acknowledged", tally.acked()));
+                self.findings.differs(format!("{id}: absent, {} acknowledged", tally.acked()));
             }
         }
         self.findings
@@ -101,10 +95,7 @@ impl<'a> Comparison<'a> {
 fn difference(tally: &Tally, row: &SensorRow) -> Option<String> {
     let (least, most) = (tally.acked(), tally.attempts());
     if row.sensor_type != "temperature" {
-        return Some(format!(
-            "type {:?} instead of \"temperature\"",
-            row.sensor_type
-        ));
+        return Some(format!("type {:?} instead of \"temperature\"", row.sensor_type));
     }
     if !(least..=most).contains(&row.count) {
         return Some(match least == most {
@@ -153,10 +144,7 @@ mod tests {
 
     fn row() -> SensorRow {
         let mean = 28.4 / 3.0;
-        let m2: f64 = [21.5, -3.1, 10.0_f64]
-            .iter()
-            .map(|value| (value - mean).powi(2))
-            .sum();
+        let m2: f64 = [21.5, -3.1, 10.0_f64].iter().map(|value| (value - mean).powi(2)).sum();
         SensorRow {
             sensor_id: "s00000".to_owned(),
             sensor_type: "temperature".to_owned(),
@@ -186,15 +174,14 @@ mod tests {
 
     #[test]
     fn every_single_difference_is_found() {
-        let changes: [(&str, fn(&mut SensorRow)); 9] = [
+        type Change = fn(&mut SensorRow);
+        let changes: [(&str, Change); 9] = [
             ("count", |row| row.count = 2),
             ("count", |row| row.count = 4),
             ("min", |row| row.min_value = Some(-3.0)),
             ("max", |row| row.max_value = None),
             ("last", |row| row.last_value = Some(21.5)),
-            ("mean", |row| {
-                row.avg_value = row.avg_value.map(|mean| mean * (1.0 + 1e-11))
-            }),
+            ("mean", |row| row.avg_value = row.avg_value.map(|mean| mean * (1.0 + 1e-11))),
             ("mean", |row| row.avg_value = Some(f64::NAN)),
             ("stddev", |row| row.stddev = None),
             ("type", |row| row.sensor_type = "unknown".to_owned()),
@@ -207,10 +194,7 @@ mod tests {
             assert!(findings.described[0].contains(name), "{findings:?}");
         }
         assert_eq!(findings(&ledger(), &[row(), row()]).wrong, 1);
-        assert_eq!(
-            findings(&ledger(), &[]).described,
-            ["s00000: absent, 3 acknowledged"]
-        );
+        assert_eq!(findings(&ledger(), &[]).described, ["s00000: absent, 3 acknowledged"]);
     }
 
     #[test]

@@ -19,11 +19,7 @@ pub struct Latency {
 
 impl Default for Latency {
     fn default() -> Self {
-        Self {
-            buckets: vec![0; BUCKETS],
-            samples: 0,
-            max_micros: 0,
-        }
+        Self { buckets: vec![0; BUCKETS], samples: 0, max_micros: 0 }
     }
 }
 
@@ -98,10 +94,7 @@ mod tests {
         }
         for (quantile, exact) in [(0.5, 5.0), (0.99, 9.9), (1.0, 10.0)] {
             let found = latency.quantile_ms(quantile).unwrap();
-            assert!(
-                found >= exact && found <= exact * 1.125,
-                "{quantile}: {found}"
-            );
+            assert!(found >= exact && found <= exact * 1.125, "{quantile}: {found}");
         }
     }
 }

@@ -141,10 +141,7 @@ impl Ledger {
         if digits.len() != self.digits || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
-        digits
-            .parse()
-            .ok()
-            .filter(|sensor| *sensor < self.tallies.len())
+        digits.parse().ok().filter(|sensor| *sensor < self.tallies.len())
     }
 
     /// The sum of one number over all sensors.
@@ -182,10 +179,7 @@ mod tests {
         ledger.resend(0);
         ledger.leave_unknown(0);
         let tally = ledger.tallies()[0];
-        assert_eq!(
-            (tally.acked(), tally.published, tally.attempts()),
-            (1, 2, 3)
-        );
+        assert_eq!((tally.acked(), tally.published, tally.attempts()), (1, 2, 3));
         assert_eq!(ledger.total(Tally::attempts), 3);
     }
 

@@ -44,9 +44,7 @@ impl Machine {
             redis: first_line("redis-server", &["--version"]),
             mosquitto: first_line("mosquitto", &["-h"]),
             commit: commit(),
-            recorded_at: jiff::Timestamp::now()
-                .strftime("%Y-%m-%dT%H:%M:%SZ")
-                .to_string(),
+            recorded_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         }
     }
 
@@ -54,12 +52,7 @@ impl Machine {
     #[must_use]
     pub fn directory_name(&self) -> String {
         let date = self.recorded_at.get(..10).unwrap_or("undated");
-        format!(
-            "{date}-{}x-{}-{}",
-            self.cores,
-            plain(&self.processor),
-            self.commit
-        )
+        format!("{date}-{}x-{}-{}", self.cores, plain(&self.processor), self.commit)
     }
 }
 
@@ -76,27 +69,20 @@ fn plain(text: &str) -> String {
 fn fact(path: &str, key: &str) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;
     let line = text.lines().find(|line| line.starts_with(key))?;
-    line.split_once(':')
-        .map(|(_, value)| value.trim().to_owned())
+    line.split_once(':').map(|(_, value)| value.trim().to_owned())
 }
 
 fn first_line(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(installed(program)).args(arguments).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let line = text
-        .ok()
-        .and_then(|text| text.lines().next().map(str::to_owned));
+    let line = text.ok().and_then(|text| text.lines().next().map(str::to_owned));
     line.filter(|line| !line.is_empty()).unwrap_or_else(unknown)
 }
 
 fn commit() -> String {
     let commit = first_line("git", &["rev-parse", "--short=9", "HEAD"]);
     let changed = first_line("git", &["status", "--porcelain", "--untracked-files=no"]);
-    if commit == unknown() || changed == unknown() {
-        commit
-    } else {
-        format!("{commit}-dirty")
-    }
+    if commit == unknown() || changed == unknown() { commit } else { format!("{commit}-dirty") }
 }
 
 fn unknown() -> String {
@@ -123,10 +109,7 @@ mod tests {
     #[test]
     fn this_machine_has_cores_and_memory() {
         let machine = Machine::here();
-        assert!(
-            machine.cores >= 1 && machine.memory_bytes > 1 << 20,
-            "{machine:?}"
-        );
+        assert!(machine.cores >= 1 && machine.memory_bytes > 1 << 20, "{machine:?}");
         assert!(machine.system.contains("Linux"), "{machine:?}");
     }
 }

@@ -39,11 +39,7 @@ fn main() -> Result<ExitCode> {
         let directory = record::record(&summary, &machine, &results)?;
         say(&format!("recorded in {}\n", directory.display()))?;
     }
-    Ok(if summary.is_good() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if summary.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn run(scenario: &Scenario, number: u32) -> Result<Run> {

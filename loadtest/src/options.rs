@@ -199,11 +199,7 @@ impl RunOptions {
         let plan = Plan {
             connections: self.connections,
             window: self.window,
-            qos: if self.qos == 0 {
-                Qos::AtMostOnce
-            } else {
-                Qos::AtLeastOnce
-            },
+            qos: if self.qos == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce },
             sensors: self.sensors,
             prefix: self.prefix.clone(),
             payload_bytes: self.payload_bytes,
@@ -223,12 +219,8 @@ impl RunOptions {
 /// # Errors
 /// It cannot be resolved.
 pub fn address(text: &str) -> Result<SocketAddr> {
-    let mut addresses = text
-        .to_socket_addrs()
-        .with_context(|| format!("--to {text}"))?;
-    addresses
-        .next()
-        .with_context(|| format!("--to {text}: no address"))
+    let mut addresses = text.to_socket_addrs().with_context(|| format!("--to {text}"))?;
+    addresses.next().with_context(|| format!("--to {text}: no address"))
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -260,30 +252,16 @@ mod tests {
         )
         .unwrap();
         assert_eq!(options.reference, Some(Reference::Redis));
-        assert_eq!(
-            options.run.environment,
-            [("A".to_owned(), "b=c".to_owned())]
-        );
-        let plan = options
-            .run
-            .plan(address("127.0.0.1:1883").unwrap())
-            .unwrap();
-        assert_eq!(
-            (plan.window, plan.qos, plan.rate),
-            (7, Qos::AtMostOnce, None)
-        );
+        assert_eq!(options.run.environment, [("A".to_owned(), "b=c".to_owned())]);
+        let plan = options.run.plan(address("127.0.0.1:1883").unwrap()).unwrap();
+        assert_eq!((plan.window, plan.qos, plan.rate), (7, Qos::AtMostOnce, None));
         assert_eq!(plan.length, Length::Messages(9));
     }
 
     #[test]
     fn contradictions_are_refused() {
-        for arguments in [
-            "--qos 2",
-            "--seconds 1 --messages 1",
-            "--to h:1",
-            "--pid 1",
-            "--env =b",
-        ] {
+        for arguments in ["--qos 2", "--seconds 1 --messages 1", "--to h:1", "--pid 1", "--env =b"]
+        {
             assert!(listener(arguments).is_err(), "{arguments}");
         }
         let address = ([127, 0, 0, 1], 1).into();

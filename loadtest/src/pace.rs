@@ -14,11 +14,7 @@ impl Pace {
     /// Without a rate everything is allowed.
     #[must_use]
     pub fn new(rate: Option<f64>) -> Self {
-        Self {
-            rate,
-            issued: 0,
-            first: 0,
-        }
+        Self { rate, issued: 0, first: 0 }
     }
 
     /// Whether time, not only the window, decides what may be sent.

@@ -42,11 +42,7 @@ const LOCATION_BYTES_MAX: usize = 256;
 #[must_use]
 pub fn connect(client_id: &str, credentials: Option<&(String, String)>) -> Vec<u8> {
     let mut body = vec![0x00, 0x04, b'M', b'Q', b'T', b'T', 0x04];
-    body.push(if credentials.is_some() {
-        0b1100_0010
-    } else {
-        0b0000_0010
-    });
+    body.push(if credentials.is_some() { 0b1100_0010 } else { 0b0000_0010 });
     body.extend([0x00, 0x00]);
     push_text(&mut body, client_id);
     if let Some((username, password)) = credentials {
@@ -211,17 +207,11 @@ fn payload(plan: &Plan, zeros: &str) -> Result<String> {
     let location = LOCATION_BYTES_MAX.min(spare.saturating_sub(note));
     let note = filler(spare - location - note);
     let location = filler(location);
-    Ok(format!(
-        r#"{head}{time},"location":"{location}","metadata":{{"note":"{note}"}}}}"#
-    ))
+    Ok(format!(r#"{head}{time},"location":"{location}","metadata":{{"note":"{note}"}}}}"#))
 }
 
 fn filler(bytes: usize) -> String {
-    "Room A, second shelf from the left, "
-        .chars()
-        .cycle()
-        .take(bytes)
-        .collect()
+    "Room A, second shelf from the left, ".chars().cycle().take(bytes).collect()
 }
 
 #[cfg(test)]
@@ -289,9 +279,7 @@ mod tests {
 
     #[test]
     fn a_payload_that_cannot_be_is_refused_with_the_range() {
-        let error = Template::new(&plan(Qos::AtMostOnce, 20, false))
-            .unwrap_err()
-            .to_string();
+        let error = Template::new(&plan(Qos::AtMostOnce, 20, false)).unwrap_err().to_string();
         assert!(error.starts_with("--payload-bytes 20: "), "{error}");
         assert!(Template::new(&plan(Qos::AtMostOnce, 10_000, false)).is_err());
     }
@@ -299,10 +287,7 @@ mod tests {
     #[test]
     fn connect_asks_for_a_clean_session_of_protocol_4() {
         let packet = connect("c", None);
-        assert_eq!(
-            packet,
-            [16, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 0, 0, 1, b'c']
-        );
+        assert_eq!(packet, [16, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 0, 0, 1, b'c']);
         let packet = connect("c", Some(&("u".to_owned(), "p".to_owned())));
         assert_eq!(packet[9], 0xC2);
         assert!(packet.ends_with(&[0, 1, b'u', 0, 1, b'p']));
@@ -310,13 +295,7 @@ mod tests {
 
     #[test]
     fn sensor_ids_are_as_wide_as_the_largest() {
-        let table = [
-            (1, 5),
-            (100_000, 5),
-            (100_001, 6),
-            (1_000_000, 6),
-            (u32::MAX, 10),
-        ];
+        let table = [(1, 5), (100_000, 5), (100_001, 6), (1_000_000, 6), (u32::MAX, 10)];
         for (sensors, expected) in table {
             assert_eq!(digits(sensors), expected, "{sensors}");
         }

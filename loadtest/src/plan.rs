@@ -109,17 +109,11 @@ impl Plan {
         if self.window == 0 {
             bail!("--window 0: 1 to 65535");
         }
-        if self
-            .rate
-            .is_some_and(|rate| !(rate.is_finite() && rate > 0.0))
-        {
+        if self.rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
             bail!("--rate {:?}: more than 0 messages a second", self.rate);
         }
         if self.prefix.is_empty() || !self.prefix.bytes().all(is_plain) {
-            bail!(
-                "--prefix {:?}: letters, digits, '-' and '_' only, not empty",
-                self.prefix
-            );
+            bail!("--prefix {:?}: letters, digits, '-' and '_' only, not empty", self.prefix);
         }
         Ok(())
     }

@@ -81,22 +81,14 @@ fn parse(line: &str) -> Result<Stat> {
     let fields: Vec<&str> = tail.split_ascii_whitespace().collect();
     // The first field of the tail is the third of the line.
     let field = |number: usize| -> Result<u64> {
-        let text = fields
-            .get(number - 3)
-            .with_context(|| format!("no field {number}"))?;
-        text.parse()
-            .with_context(|| format!("field {number} is {text:?}"))
+        let text = fields.get(number - 3).with_context(|| format!("no field {number}"))?;
+        text.parse().with_context(|| format!("field {number} is {text:?}"))
     };
     let mut ticks = 0;
     for number in 14..=17 {
         ticks += field(number)?;
     }
-    Ok(Stat {
-        command: command.to_owned(),
-        parent: field(4)? as u32,
-        ticks,
-        pages: field(24)?,
-    })
+    Ok(Stat { command: command.to_owned(), parent: field(4)? as u32, ticks, pages: field(24)? })
 }
 
 /// The Redis or Valkey server that is a child of `parent`, if it has one.
@@ -122,10 +114,7 @@ pub fn redis_child(parent: u32) -> Result<Option<Process>> {
 /// This process.
 #[must_use]
 pub fn generator() -> Process {
-    Process {
-        name: "generator",
-        pid: std::process::id(),
-    }
+    Process { name: "generator", pid: std::process::id() }
 }
 
 /// A reading of several processes at the beginning of a run.
@@ -139,9 +128,7 @@ impl Meter {
     /// One of the processes is gone.
     pub fn start(processes: Vec<Process>) -> Result<Self> {
         let read = |process: Process| usage(process.pid).map(|usage| (process, usage));
-        Ok(Self(
-            processes.into_iter().map(read).collect::<Result<_>>()?,
-        ))
+        Ok(Self(processes.into_iter().map(read).collect::<Result<_>>()?))
     }
 
     /// What each has used since.
@@ -188,12 +175,7 @@ mod tests {
     #[test]
     fn a_command_with_blanks_and_parentheses_is_no_trap() {
         let line = "7 (a) (b c) S 3 7 7 0 -1 0 0 0 0 0 11 13 2 1 20 0 5 0 99 4096 77 0 0";
-        let expected = Stat {
-            command: "a) (b c".to_owned(),
-            parent: 3,
-            ticks: 27,
-            pages: 77,
-        };
+        let expected = Stat { command: "a) (b c".to_owned(), parent: 3, ticks: 27, pages: 77 };
         assert_eq!(parse(line).unwrap(), expected);
         assert!(parse("7 (a) S 3").is_err());
         assert!(parse("").is_err());
@@ -213,10 +195,7 @@ mod tests {
                 assert!(spent[0].resident_bytes > 0 && spent[0].cpu_us_per_message > 0.0);
                 return;
             }
-            assert!(
-                std::time::Instant::now() < deadline,
-                "no tick in 20 s of work"
-            );
+            assert!(std::time::Instant::now() < deadline, "no tick in 20 s of work");
         }
     }
 

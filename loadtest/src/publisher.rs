@@ -134,11 +134,7 @@ impl<'a> Publisher<'a> {
         };
         for index in 0..plan.connections {
             let session = Session::new(plan, index);
-            publisher.links.push(Link {
-                session,
-                stream: None,
-                unsent: Vec::new(),
-            });
+            publisher.links.push(Link { session, stream: None, unsent: Vec::new() });
             publisher.connect(index as usize)?;
         }
         Ok(publisher)
@@ -146,16 +142,11 @@ impl<'a> Publisher<'a> {
 
     fn connect(&mut self, index: usize) -> Result<()> {
         let stream = opened(self.plan, index).with_context(|| {
-            format!(
-                "connection {index} of {} to {}",
-                self.plan.connections, self.plan.to
-            )
+            format!("connection {index} of {} to {}", self.plan.connections, self.plan.to)
         })?;
         let mut stream = TcpStream::from_std(stream);
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll
-            .registry()
-            .register(&mut stream, Token(index), interest)?;
+        self.poll.registry().register(&mut stream, Token(index), interest)?;
         self.links[index].stream = Some(stream);
         Ok(())
     }
@@ -166,11 +157,7 @@ impl<'a> Publisher<'a> {
         let mut moved_at = self.started;
         let mut cut_short = None;
         let mut wait = self.pump_all()?;
-        while !self
-            .links
-            .iter()
-            .all(|link| link.session.is_done() && link.unsent.is_empty())
-        {
+        while !self.links.iter().all(|link| link.session.is_done() && link.unsent.is_empty()) {
             self.poll_once(&mut events, wait)?;
             let before = self.acked;
             self.press.clock.now_ms = self.started_ms + self.started.elapsed().as_millis() as i64;
@@ -185,10 +172,7 @@ impl<'a> Publisher<'a> {
             if self.acked != before {
                 moved_at = Instant::now();
             } else if moved_at.elapsed() > self.plan.stall {
-                cut_short = Some(format!(
-                    "nothing was acknowledged for {:?}",
-                    self.plan.stall
-                ));
+                cut_short = Some(format!("nothing was acknowledged for {:?}", self.plan.stall));
                 break;
             }
         }
@@ -269,21 +253,13 @@ impl<'a> Publisher<'a> {
         if !link.unsent.is_empty() {
             let taken = write_some(stream, &link.unsent)?;
             link.unsent.drain(..taken);
-            return Ok(if link.unsent.is_empty() {
-                Turn::Wrote
-            } else {
-                Turn::Blocked
-            });
+            return Ok(if link.unsent.is_empty() { Turn::Wrote } else { Turn::Blocked });
         }
         let chunk = (WRITE_BYTES_MAX / self.press.template.packet_bytes()).max(1) as u64;
-        let limit = self
-            .pace
-            .allowed(self.started, chunk, self.plan.connections);
+        let limit = self.pace.allowed(self.started, chunk, self.plan.connections);
         self.scratch.clear();
         let now = Instant::now();
-        let count = link
-            .session
-            .fill(&mut self.scratch, limit, now, &mut self.press);
+        let count = link.session.fill(&mut self.scratch, limit, now, &mut self.press);
         if count == 0 {
             return Ok(Turn::Idle);
         }
@@ -326,11 +302,7 @@ impl<'a> Publisher<'a> {
     /// Sleep until something happens, but notice the end of time, a stop and a stall.
     fn quiet_wait(&self) -> Duration {
         let lost = self.links.iter().any(|link| link.stream.is_none());
-        if lost {
-            RETRY_INTERVAL
-        } else {
-            Duration::from_millis(50)
-        }
+        if lost { RETRY_INTERVAL } else { Duration::from_millis(50) }
     }
 
     fn lose(&mut self, index: usize, reason: &str) -> Result<()> {

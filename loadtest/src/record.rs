@@ -29,10 +29,7 @@ pub fn record(summary: &Summary, machine: &Machine, results: &Path) -> Result<Pa
         let machine_text = serde_json::to_string_pretty(machine)? + "\n";
         fs::write(directory.join(format!("{name}.machine.json")), machine_text)?;
         json(summary, &directory.join(format!("{name}.json")))?;
-        Ok(fs::write(
-            directory.join(format!("{name}.md")),
-            page(summary, machine),
-        )?)
+        Ok(fs::write(directory.join(format!("{name}.md")), page(summary, machine))?)
     };
     written().with_context(|| format!("cannot write to {}", directory.display()))?;
     Ok(directory)
@@ -50,11 +47,7 @@ fn free_name(directory: &Path, scenario: &str) -> String {
 }
 
 fn page(summary: &Summary, machine: &Machine) -> String {
-    let verdict = if summary.is_good() {
-        "every check passed"
-    } else {
-        "CHECKS FAILED"
-    };
+    let verdict = if summary.is_good() { "every check passed" } else { "CHECKS FAILED" };
     let mut text = format!(
         "# {}: {verdict}\n\n    {}\n\n- commit {}, {}\n- {}, {} cores, {:.1} GiB\n\
          - {}\n- {}\n- {}\n\n",
@@ -85,26 +78,16 @@ mod tests {
     fn two_recordings_stand_side_by_side() {
         let results = tempfile::tempdir().unwrap();
         let machine = Machine::here();
-        let run = Run {
-            messages: 7,
-            acknowledged_per_second: 123.5,
-            ..Run::default()
-        };
+        let run = Run { messages: 7, acknowledged_per_second: 123.5, ..Run::default() };
         let summary = Summary::new("listener", vec![run]);
         let directory = record(&summary, &machine, results.path()).unwrap();
-        assert_eq!(
-            record(&summary, &machine, results.path()).unwrap(),
-            directory
-        );
+        assert_eq!(record(&summary, &machine, results.path()).unwrap(), directory);
         for name in ["listener", "listener-2"] {
             let text = fs::read(directory.join(format!("{name}.json"))).unwrap();
             let raw: serde_json::Value = serde_json::from_slice(&text).unwrap();
             assert_eq!(raw["runs"][0]["messages"], 7);
             let page = fs::read_to_string(directory.join(format!("{name}.md"))).unwrap();
-            assert!(
-                page.contains("123.500") && page.contains(&machine.commit),
-                "{page}"
-            );
+            assert!(page.contains("123.500") && page.contains(&machine.commit), "{page}");
             assert!(directory.join(format!("{name}.machine.json")).exists());
         }
     }

@@ -22,9 +22,7 @@ pub fn measure(options: &ReferenceOptions) -> Result<Run> {
     let directory = directory(options.data_dir.as_deref())?;
     let socket = directory.path().join("redis.sock");
     let mut command = Command::new(installed("redis-server"));
-    command
-        .args(["--port", "0", "--save", "", "--unixsocket"])
-        .arg(&socket);
+    command.args(["--port", "0", "--save", "", "--unixsocket"]).arg(&socket);
     command.arg("--dir").arg(directory.path());
     // Streamgauge's own Redis rewrites its AOF rarely; the reference shall not suffer more.
     command.args(["--auto-aof-rewrite-percentage", "0"]);
@@ -59,21 +57,12 @@ fn benchmark(options: &ReferenceOptions, socket: &Path) -> Result<f64> {
     command.args(["-P", &PIPELINE.to_string()]);
     command.args(["-c", &options.connections.to_string()]);
     command.args(["-n", &options.messages.to_string()]);
-    command.args([
-        "XADD",
-        "bench",
-        "*",
-        "f",
-        &"x".repeat(options.payload_bytes),
-    ]);
+    command.args(["XADD", "bench", "*", "f", &"x".repeat(options.payload_bytes)]);
     let output = command.output().context("cannot start redis-benchmark")?;
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "redis-benchmark ended with {}: {text}{errors}",
-            output.status
-        );
+        bail!("redis-benchmark ended with {}: {text}{errors}", output.status);
     }
     requests_per_second(&text)
 }

@@ -66,15 +66,9 @@ impl Run {
             numbers.extend(number.map(|number| (name.to_owned(), number)));
         }
         for spent in &self.processes {
-            numbers.push((
-                format!("{} CPU µs/message", spent.name),
-                spent.cpu_us_per_message,
-            ));
+            numbers.push((format!("{} CPU µs/message", spent.name), spent.cpu_us_per_message));
             numbers.push((format!("{} CPU s", spent.name), spent.cpu_seconds));
-            numbers.push((
-                format!("{} MiB", spent.name),
-                spent.resident_bytes as f64 / MIB,
-            ));
+            numbers.push((format!("{} MiB", spent.name), spent.resident_bytes as f64 / MIB));
         }
         numbers
     }
@@ -82,8 +76,7 @@ impl Run {
     /// The rate that counts: with aggregation where there is any.
     #[must_use]
     pub fn rate(&self) -> f64 {
-        self.aggregated_per_second
-            .unwrap_or(self.acknowledged_per_second)
+        self.aggregated_per_second.unwrap_or(self.acknowledged_per_second)
     }
 
     /// The run in a few lines.
@@ -140,12 +133,7 @@ impl Summary {
     pub fn new(scenario: &str, runs: Vec<Run>) -> Self {
         let command: Vec<String> = std::env::args().skip(1).collect();
         let command = format!("loadtest {}", command.join(" "));
-        Self {
-            scenario: scenario.to_owned(),
-            command,
-            medians: medians(&runs),
-            runs,
-        }
+        Self { scenario: scenario.to_owned(), command, medians: medians(&runs), runs }
     }
 
     /// Whether every run is good.
@@ -157,11 +145,7 @@ impl Summary {
     /// The medians in lines.
     #[must_use]
     pub fn text(&self) -> String {
-        format!(
-            "median of {} runs:\n{}",
-            self.runs.len(),
-            table(&self.medians)
-        )
+        format!("median of {} runs:\n{}", self.runs.len(), table(&self.medians))
     }
 }
 
@@ -175,10 +159,7 @@ fn medians(runs: &[Run]) -> Vec<(String, f64)> {
         let named = all.iter().flatten().filter(|(other, _)| other == name);
         median(named.map(|(_, number)| *number).collect())
     };
-    first
-        .iter()
-        .map(|(name, _)| (name.clone(), median_of(name)))
-        .collect()
+    first.iter().map(|(name, _)| (name.clone(), median_of(name))).collect()
 }
 
 /// The middle one, or the mean of the middle two; 0 of none.
@@ -215,11 +196,7 @@ fn grouped(number: f64) -> String {
         }
         text.push(digit);
     }
-    if number < 0.0 {
-        format!("-{text}")
-    } else {
-        text
-    }
+    if number < 0.0 { format!("-{text}") } else { text }
 }
 
 #[cfg(test)]
@@ -233,11 +210,7 @@ mod tests {
             cpu_us_per_message: rate / 10.0,
             resident_bytes: 1 << 20,
         };
-        Run {
-            acknowledged_per_second: rate,
-            processes: vec![spent],
-            ..Run::default()
-        }
+        Run { acknowledged_per_second: rate, processes: vec![spent], ..Run::default() }
     }
 
     #[test]
@@ -246,11 +219,7 @@ mod tests {
         slow.aggregated_per_second = Some(5.0);
         let summary = Summary::new("listener", vec![run(30.0), slow, run(20.0)]);
         let found = |name: &str| {
-            summary
-                .medians
-                .iter()
-                .find(|(other, _)| other == name)
-                .map(|(_, number)| *number)
+            summary.medians.iter().find(|(other, _)| other == name).map(|(_, number)| *number)
         };
         assert_eq!(found("acknowledged/s"), Some(20.0));
         assert_eq!(found("aggregated/s"), Some(5.0));
@@ -270,12 +239,9 @@ mod tests {
 
     #[test]
     fn numbers_are_readable() {
-        for (number, expected) in [
-            (1_234_567.8, "1,234,568"),
-            (0.012_34, "0.012"),
-            (999.0, "999"),
-            (-1e3, "-1,000"),
-        ] {
+        for (number, expected) in
+            [(1_234_567.8, "1,234,568"), (0.012_34, "0.012"), (999.0, "999"), (-1e3, "-1,000")]
+        {
             assert_eq!(grouped(number), expected);
         }
     }

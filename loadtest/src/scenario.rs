@@ -64,10 +64,7 @@ fn elsewhere(options: &ListenerOptions, to: &str, http: &str, number: u32) -> Re
     let api = Api::new(http, options.token.clone());
     let mut processes = Vec::new();
     if let Some(pid) = options.pid {
-        processes.push(Process {
-            name: "streamgauge",
-            pid,
-        });
+        processes.push(Process { name: "streamgauge", pid });
         processes.extend(redis_child(pid)?);
     }
     let mut plan = options.run.plan(address(to)?)?;
@@ -85,11 +82,7 @@ fn elsewhere(options: &ListenerOptions, to: &str, http: &str, number: u32) -> Re
     if let Some(id) = known {
         anyhow::bail!("sensor {id} has readings already; choose another --prefix");
     }
-    let stage = Stage {
-        api: &api,
-        processes,
-        data: None,
-    };
+    let stage = Stage { api: &api, processes, data: None };
     measure(&stage, &plan, &options.run)
 }
 
@@ -101,17 +94,10 @@ pub fn subscriber(options: &RunOptions) -> Result<Run> {
     let binary = binary(options)?;
     let mosquitto = Mosquitto::start(options.data_dir.as_deref())?;
     let broker = Some(mosquitto.address);
-    let streamgauge = Streamgauge::start(&Start {
-        broker,
-        ..start(options, &binary)
-    })?;
+    let streamgauge = Streamgauge::start(&Start { broker, ..start(options, &binary) })?;
     let mut processes = streamgauge.processes()?;
     processes.push(mosquitto.process());
-    let stage = Stage {
-        api: &streamgauge.api,
-        processes,
-        data: Some(streamgauge.data()),
-    };
+    let stage = Stage { api: &streamgauge.api, processes, data: Some(streamgauge.data()) };
     let plan = options.plan(mosquitto.address)?;
     let run = measure(&stage, &plan, options)
         .with_context(|| format!("streamgauge says:\n{}", streamgauge.log_tail()))?;
@@ -225,8 +211,7 @@ fn wait_quiet(api: &Api, before: Stats, published: &Published, patience: Duratio
     let mut last = api.stats();
     let in_time = wait_until(patience, || {
         last = api.stats();
-        last.as_ref()
-            .is_ok_and(|stats| stats.settled() >= wanted && stats.is_quiet())
+        last.as_ref().is_ok_and(|stats| stats.settled() >= wanted && stats.is_quiet())
     });
     let stats = last?;
     anyhow::ensure!(
@@ -257,8 +242,7 @@ fn judge(
     });
     let findings = found?;
     if !findings.is_clean() {
-        run.failures
-            .push(format!("{} series are wrong", findings.wrong));
+        run.failures.push(format!("{} series are wrong", findings.wrong));
     }
     run.findings = Some(findings);
     let after = api.stats()?;
@@ -278,16 +262,8 @@ fn complaints(before: Stats, after: Stats, published: &Published) -> Vec<String>
     let mut complaints = Vec::new();
     for (name, before, after) in [
         ("dead letters", before.dead_lettered, after.dead_lettered),
-        (
-            "messages beyond the sensor limit",
-            before.overflow,
-            after.overflow,
-        ),
-        (
-            "messages taken for retained",
-            before.retained,
-            after.retained,
-        ),
+        ("messages beyond the sensor limit", before.overflow, after.overflow),
+        ("messages taken for retained", before.retained, after.retained),
     ] {
         if after != before {
             complaints.push(format!("{} {name}", after.abs_diff(before)));
@@ -300,9 +276,7 @@ fn complaints(before: Stats, after: Stats, published: &Published) -> Vec<String>
     let (least, most) = (ledger.total(Tally::acked), ledger.total(Tally::attempts));
     let settled = after.settled().saturating_sub(before.settled());
     if !(least..=most).contains(&settled) {
-        complaints.push(format!(
-            "{settled} messages settled, expected {least} to {most}"
-        ));
+        complaints.push(format!("{settled} messages settled, expected {least} to {most}"));
     }
     complaints
 }
@@ -325,48 +299,20 @@ mod tests {
 
     #[test]
     fn only_a_clean_end_has_no_complaints() {
-        let before = Stats {
-            decoded: 5,
-            dead_lettered: 2,
-            ..Stats::default()
-        };
-        let good = Stats {
-            decoded: 15,
-            ..before
-        };
-        assert_eq!(
-            complaints(before, good, &published(10)),
-            Vec::<String>::new()
-        );
+        let before = Stats { decoded: 5, dead_lettered: 2, ..Stats::default() };
+        let good = Stats { decoded: 15, ..before };
+        assert_eq!(complaints(before, good, &published(10)), Vec::<String>::new());
         let bad = [
-            Stats {
-                decoded: 14,
-                ..good
-            },
-            Stats {
-                decoded: 16,
-                ..good
-            },
-            Stats {
-                dead_lettered: 3,
-                ..good
-            },
-            Stats {
-                overflow: 1,
-                ..good
-            },
-            Stats {
-                retained: 1,
-                ..good
-            },
+            Stats { decoded: 14, ..good },
+            Stats { decoded: 16, ..good },
+            Stats { dead_lettered: 3, ..good },
+            Stats { overflow: 1, ..good },
+            Stats { retained: 1, ..good },
             Stats { lag: 1, ..good },
             Stats { pending: 1, ..good },
         ];
         for after in bad {
-            assert!(
-                !complaints(before, after, &published(10)).is_empty(),
-                "{after:?}"
-            );
+            assert!(!complaints(before, after, &published(10)).is_empty(), "{after:?}");
         }
     }
 }

@@ -26,7 +26,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 pub const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// `f_type` of tmpfs (statfs(2)).
-const TMPFS_MAGIC: i64 = 0x0102_1994;
+const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
 
 /// A fresh directory for a server's data, removed with the value.
 ///
@@ -39,11 +39,8 @@ pub fn directory(parent: Option<&Path>) -> Result<TempDir> {
         .tempdir_in(parent)
         .with_context(|| format!("cannot make a directory in {}", parent.display()))?;
     let file_system = rustix::fs::statfs(directory.path())?;
-    if i64::from(file_system.f_type) == TMPFS_MAGIC {
-        bail!(
-            "{} is in memory; give --data-dir on a real disk",
-            parent.display()
-        );
+    if file_system.f_type == TMPFS_MAGIC {
+        bail!("{} is in memory; give --data-dir on a real disk", parent.display());
     }
     Ok(directory)
 }
@@ -91,14 +88,7 @@ impl Server {
             .stderr(file)
             .spawn()
             .with_context(|| format!("cannot start {:?}", command.get_program()))?;
-        Ok(Self {
-            process: Process {
-                name,
-                pid: child.id(),
-            },
-            child,
-            log,
-        })
+        Ok(Self { process: Process { name, pid: child.id() }, child, log })
     }
 
     /// Waits until the server is ready.
@@ -115,10 +105,7 @@ impl Server {
         match ended {
             Some(status) => bail!("{name} ended at once ({status}):\n{}", self.log_tail()),
             None if in_time => Ok(()),
-            None => bail!(
-                "{name} is not ready after {READY_TIMEOUT:?}:\n{}",
-                self.log_tail()
-            ),
+            None => bail!("{name} is not ready after {READY_TIMEOUT:?}:\n{}", self.log_tail()),
         }
     }
 
@@ -143,10 +130,7 @@ impl Server {
             ended = self.child.try_wait().ok().flatten();
             ended.is_some()
         }) {
-            bail!(
-                "{name} did not end within {STOP_TIMEOUT:?} of SIGTERM:\n{}",
-                self.log_tail()
-            );
+            bail!("{name} did not end within {STOP_TIMEOUT:?} of SIGTERM:\n{}", self.log_tail());
         }
         match ended {
             Some(status) if status.success() => Ok(()),
@@ -230,12 +214,7 @@ impl Streamgauge {
         let mut server = Server::start("streamgauge", &mut command, data.path())?;
         let api = Api::new(&format!("http://{http}"), None);
         server.wait_ready(|| api.is_ready())?;
-        Ok(Self {
-            server,
-            api,
-            mqtt,
-            data,
-        })
+        Ok(Self { server, api, mqtt, data })
     }
 
     /// It and its Redis.
@@ -273,16 +252,9 @@ impl Streamgauge {
 fn forget_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        let is_setting = [
-            "STREAMGAUGE_",
-            "MQTT_",
-            "REDIS_",
-            "SECRET_KEY",
-            "CELERY_",
-            "FLASK_",
-        ]
-        .iter()
-        .any(|prefix| text.starts_with(prefix));
+        let is_setting = ["STREAMGAUGE_", "MQTT_", "REDIS_", "SECRET_KEY", "CELERY_", "FLASK_"]
+            .iter()
+            .any(|prefix| text.starts_with(prefix));
         if is_setting {
             command.env_remove(&name);
         }
@@ -318,11 +290,7 @@ impl Mosquitto {
         command.arg("-c").arg(&configuration);
         let mut server = Server::start("mosquitto", &mut command, directory.path())?;
         server.wait_ready(|| TcpStream::connect(address).is_ok())?;
-        Ok(Self {
-            server,
-            address,
-            _directory: directory,
-        })
+        Ok(Self { server, address, _directory: directory })
     }
 
     /// Its role and id.
@@ -344,11 +312,7 @@ impl Mosquitto {
 #[must_use]
 pub fn installed(program: &str) -> PathBuf {
     let in_sbin = Path::new("/usr/sbin").join(program);
-    if in_sbin.exists() {
-        in_sbin
-    } else {
-        PathBuf::from(program)
-    }
+    if in_sbin.exists() { in_sbin } else { PathBuf::from(program) }
 }
 
 #[cfg(test)]
@@ -362,10 +326,7 @@ mod tests {
         command.args(["-c", "echo no such luck; exit 3"]);
         let mut server = Server::start("sh", &mut command, directory.path()).unwrap();
         let error = server.wait_ready(|| false).unwrap_err().to_string();
-        assert!(
-            error.contains("exit status: 3") && error.contains("no such luck"),
-            "{error}"
-        );
+        assert!(error.contains("exit status: 3") && error.contains("no such luck"), "{error}");
     }
 
     #[test]
@@ -377,9 +338,7 @@ mod tests {
             command.args(["-c", &script]);
             let mut server = Server::start("sh", &mut command, directory.path()).unwrap();
             let log = server.log.clone();
-            server
-                .wait_ready(|| std::fs::read(&log).is_ok_and(|text| !text.is_empty()))
-                .unwrap();
+            server.wait_ready(|| std::fs::read(&log).is_ok_and(|text| !text.is_empty())).unwrap();
             assert_eq!(server.stop().is_ok(), good);
         }
     }
@@ -387,9 +346,7 @@ mod tests {
     #[test]
     fn data_in_memory_is_refused() {
         if Path::new("/dev/shm").exists() {
-            let error = directory(Some(Path::new("/dev/shm")))
-                .unwrap_err()
-                .to_string();
+            let error = directory(Some(Path::new("/dev/shm"))).unwrap_err().to_string();
             assert!(error.contains("--data-dir"), "{error}");
         }
     }

@@ -58,11 +58,7 @@ struct Cursor {
 
 impl Cursor {
     fn at(k: u64, sensors: u64) -> Self {
-        Self {
-            k,
-            slot: k % sensors,
-            number: k / sensors,
-        }
+        Self { k, slot: k % sensors, number: k / sensors }
     }
 
     fn advance(&mut self, sensors: u64) {
@@ -89,14 +85,7 @@ impl Session {
             acked: 0,
             next: Cursor::default(),
             published: 0,
-            times: vec![
-                0;
-                if plan.timestamps {
-                    usize::from(plan.window)
-                } else {
-                    0
-                }
-            ],
+            times: vec![0; if plan.timestamps { usize::from(plan.window) } else { 0 }],
             partial: Vec::new(),
             sample: None,
         }
@@ -178,10 +167,7 @@ impl Session {
             latency = Some(now.duration_since(sent_at));
             self.sample = None;
         }
-        Ok(Acknowledged {
-            messages: self.acked - before,
-            latency,
-        })
+        Ok(Acknowledged { messages: self.acked - before, latency })
     }
 
     fn take(&mut self, packet: &[u8]) -> Result<()> {
@@ -252,11 +238,7 @@ impl TimeText {
     /// A clock that stands at `now_ms`.
     #[must_use]
     pub fn new(now_ms: i64) -> Self {
-        Self {
-            now_ms,
-            formatted_ms: i64::MIN,
-            text: *b"1970-01-01T00:00:00.000Z",
-        }
+        Self { now_ms, formatted_ms: i64::MIN, text: *b"1970-01-01T00:00:00.000Z" }
     }
 
     fn format(&mut self, ms: i64) {
@@ -294,9 +276,7 @@ mod tests {
     }
 
     fn pubacks(ids: impl IntoIterator<Item = u16>) -> Vec<u8> {
-        ids.into_iter()
-            .flat_map(|id| [0x40, 2, (id >> 8) as u8, id as u8])
-            .collect()
+        ids.into_iter().flat_map(|id| [0x40, 2, (id >> 8) as u8, id as u8]).collect()
     }
 
     #[test]
@@ -305,10 +285,7 @@ mod tests {
         let mut out = Vec::new();
         assert_eq!(session.fill(&mut out, 100, now, &mut press), 4);
         assert_eq!(session.fill(&mut out, 100, now, &mut press), 0);
-        assert_eq!(
-            session.acknowledge(&pubacks([1, 2]), now).unwrap().messages,
-            2
-        );
+        assert_eq!(session.acknowledge(&pubacks([1, 2]), now).unwrap().messages, 2);
         assert_eq!(session.fill(&mut out, 1, now, &mut press), 1);
         assert_eq!(session.fill(&mut out, 100, now, &mut press), 1);
         assert_eq!(out.len(), 6 * press.template.packet_bytes());
@@ -332,10 +309,7 @@ mod tests {
         let (mut session, mut press, now) = stage(false);
         assert!(session.acknowledge(&pubacks([1]), now).is_err());
         session.fill(&mut Vec::new(), 4, now, &mut press);
-        let error = session
-            .acknowledge(&pubacks([2]), now)
-            .unwrap_err()
-            .to_string();
+        let error = session.acknowledge(&pubacks([2]), now).unwrap_err().to_string();
         assert_eq!(error, "PUBACK out of order: packet id 2 instead of 1");
         assert!(session.acknowledge(&[0xD0, 0, 0, 0], now).is_err());
     }
@@ -368,12 +342,7 @@ mod tests {
         session.fill(&mut Vec::new(), 4, now, &mut press);
         session.acknowledge(&pubacks([1]), now).unwrap();
         session.settle(&mut press.ledger);
-        let unknown: Vec<u64> = press
-            .ledger
-            .tallies()
-            .iter()
-            .map(|tally| tally.unknown)
-            .collect();
+        let unknown: Vec<u64> = press.ledger.tallies().iter().map(|tally| tally.unknown).collect();
         assert_eq!(unknown, [1, 1, 1]);
     }
 

@@ -80,8 +80,7 @@ impl Sink {
         mut judge: impl FnMut(Message<'_>) -> Verdict,
     ) -> Result<()> {
         let mut poll = Poll::new()?;
-        poll.registry()
-            .register(&mut self.listener, LISTENER, Interest::READABLE)?;
+        poll.registry().register(&mut self.listener, LISTENER, Interest::READABLE)?;
         let mut events = Events::with_capacity(1024);
         let mut guests: Vec<Option<Guest>> = Vec::new();
         let mut buffer = vec![0; READ_BYTES];
@@ -114,13 +113,8 @@ impl Sink {
             };
             stream.set_nodelay(true)?;
             let interest = Interest::READABLE | Interest::WRITABLE;
-            poll.registry()
-                .register(&mut stream, Token(guests.len()), interest)?;
-            guests.push(Some(Guest {
-                stream,
-                rest: Vec::new(),
-                unsent: Vec::new(),
-            }));
+            poll.registry().register(&mut stream, Token(guests.len()), interest)?;
+            guests.push(Some(Guest { stream, rest: Vec::new(), unsent: Vec::new() }));
         }
     }
 }
@@ -204,11 +198,7 @@ fn publish(
     let is_qos_1 = flags & 0x06 == 0x02;
     let id_bytes = if is_qos_1 { 2 } else { 0 };
     let (id, payload) = rest.split_at_checked(id_bytes).ok_or_else(malformed)?;
-    match judge(Message {
-        duplicate: flags & 0x08 != 0,
-        topic,
-        payload,
-    }) {
+    match judge(Message { duplicate: flags & 0x08 != 0, topic, payload }) {
         Verdict::Cut => Err(ErrorKind::ConnectionAborted.into()),
         Verdict::Silence => Ok(()),
         Verdict::Acknowledge => {

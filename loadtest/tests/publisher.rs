@@ -1,5 +1,7 @@
 //! The publisher against a sink: what goes over the wire is what the ledger says.
 
+#![expect(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -118,11 +120,7 @@ fn a_cut_connection_ends_the_run_unless_it_may_reconnect() {
     let mut count = 0;
     let cut_once = move |_: Message<'_>| {
         count += 1;
-        if count == 5_000 {
-            Verdict::Cut
-        } else {
-            Verdict::Acknowledge
-        }
+        if count == 5_000 { Verdict::Cut } else { Verdict::Acknowledge }
     };
     let error = run(|_| {}, cut_once).unwrap_err().to_string();
     assert!(error.contains("lost"), "{error}");
@@ -157,17 +155,11 @@ fn a_server_that_falls_silent_leaves_the_rest_unknown() {
     let mut count = 0;
     let sink_stalls = move |_: Message<'_>| {
         count += 1;
-        if count > 3_000 {
-            Verdict::Silence
-        } else {
-            Verdict::Acknowledge
-        }
+        if count > 3_000 { Verdict::Silence } else { Verdict::Acknowledge }
     };
-    let published = run(
-        |plan| (plan.stall, plan.connections) = (Duration::from_millis(200), 1),
-        sink_stalls,
-    )
-    .unwrap();
+    let published =
+        run(|plan| (plan.stall, plan.connections) = (Duration::from_millis(200), 1), sink_stalls)
+            .unwrap();
     assert!(published.cut_short.is_some());
     let unknown = published.ledger.total(|tally| tally.unknown);
     assert!((1..=50).contains(&unknown), "{unknown}");
@@ -213,13 +205,7 @@ fn qos_0_needs_no_answer() {
 
 #[test]
 fn a_refused_connection_names_the_address() {
-    let free = Sink::listen(([127, 0, 0, 1], 0).into())
-        .unwrap()
-        .address()
-        .unwrap();
+    let free = Sink::listen(([127, 0, 0, 1], 0).into()).unwrap().address().unwrap();
     let error = publish(&Plan::new(free), &Progress::default()).unwrap_err();
-    assert!(
-        format!("{error:#}").contains(&free.to_string()),
-        "{error:#}"
-    );
+    assert!(format!("{error:#}").contains(&free.to_string()), "{error:#}");
 }
