@@ -19,3 +19,5 @@ pub mod ingest;
 pub mod stream;
 
 pub mod aggregate;
+
+pub mod config;
