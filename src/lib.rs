@@ -18,6 +18,8 @@ pub mod shard;
 pub mod ingest;
 pub mod stream;
 
+pub mod payload;
+
 pub mod aggregate;
 
 pub mod config;
