@@ -1,4 +1,4 @@
-//! Measures Streamgauge: command line → runs → numbers; exit code 1 when a check failed.
+//! Measures Streamgauge: command line → runs → numbers and an exit code.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -17,8 +17,23 @@ use loadtest::report::{Run, Summary};
 use loadtest::sink::{Sink, Verdict};
 use loadtest::{record, reference, scenario};
 
-fn main() -> Result<ExitCode> {
-    let options = Options::parse();
+/// Exit code 0: every check passed, 1: one failed, 2: there was nothing to check.
+fn main() -> ExitCode {
+    match measure(&Options::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let text = format!("loadtest: {error:#}\n");
+            if std::io::stderr().write_all(text.as_bytes()).is_err() {
+                // Nobody listens; the exit code says it too.
+            }
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether every run passed every check.
+fn measure(options: &Options) -> Result<bool> {
     let (name, json, directory) = outputs(&options.scenario);
     // Looked at first: a commit made during the run is not what ran.
     let machine = Machine::here();
@@ -39,7 +54,7 @@ fn main() -> Result<ExitCode> {
         let directory = record::record(&summary, &machine, &results)?;
         say(&format!("recorded in {}\n", directory.display()))?;
     }
-    Ok(if summary.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(summary.is_good())
 }
 
 fn run(scenario: &Scenario, number: u32) -> Result<Run> {

@@ -109,6 +109,9 @@ impl Plan {
         if self.window == 0 {
             bail!("--window 0: 1 to 65535");
         }
+        if self.reconnect && self.qos == Qos::AtMostOnce {
+            bail!("--reconnect: QoS 0 does not know what was lost; use --qos 1");
+        }
         if self.rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
             bail!("--rate {:?}: more than 0 messages a second", self.rate);
         }
@@ -163,6 +166,8 @@ mod tests {
         assert!(refused(|plan| plan.connections = 0).contains("--connections"));
         assert!(refused(|plan| plan.sensors = 3).contains("--sensors 3"));
         assert!(refused(|plan| plan.window = 0).contains("--window"));
+        let lossy = |plan: &mut Plan| (plan.reconnect, plan.qos) = (true, Qos::AtMostOnce);
+        assert!(refused(lossy).contains("--reconnect"));
         assert!(refused(|plan| plan.rate = Some(0.0)).contains("--rate"));
         assert!(refused(|plan| plan.prefix = "a/b".to_owned()).contains("--prefix"));
         assert!(plan(4, 4, 4).validate().is_ok());

@@ -106,6 +106,8 @@ struct Publisher<'a> {
     received: Vec<u8>,
     acked: u64,
     reconnects: u64,
+    /// Why the last attempt to reconnect failed.
+    refused: Option<String>,
     started: Instant,
     started_ms: i64,
 }
@@ -129,6 +131,7 @@ impl<'a> Publisher<'a> {
             received: vec![0; WRITE_BYTES_MAX],
             acked: 0,
             reconnects: 0,
+            refused: None,
             started: Instant::now(),
             started_ms,
         };
@@ -172,7 +175,10 @@ impl<'a> Publisher<'a> {
             if self.acked != before {
                 moved_at = Instant::now();
             } else if moved_at.elapsed() > self.plan.stall {
-                cut_short = Some(format!("nothing was acknowledged for {:?}", self.plan.stall));
+                let refused = self.refused.as_ref().map(|reason| format!(" ({reason})"));
+                let refused = refused.unwrap_or_default();
+                let stall = self.plan.stall;
+                cut_short = Some(format!("nothing was acknowledged for {stall:?}{refused}"));
                 break;
             }
         }
@@ -320,9 +326,11 @@ impl<'a> Publisher<'a> {
     fn reconnect_lost(&mut self) -> Result<()> {
         for index in 0..self.links.len() {
             if self.links[index].stream.is_none() {
-                if self.connect(index).is_err() {
+                if let Err(error) = self.connect(index) {
+                    self.refused = Some(format!("{error:#}"));
                     return Ok(());
                 }
+                self.refused = None;
                 self.reconnects += 1;
                 self.pump(index)?;
             }

@@ -166,6 +166,28 @@ fn a_server_that_falls_silent_leaves_the_rest_unknown() {
 }
 
 #[test]
+fn a_server_that_never_comes_back_is_named_at_the_end() {
+    let sink = Sink::listen(([127, 0, 0, 1], 0).into()).unwrap();
+    let mut plan = Plan::new(sink.address().unwrap());
+    (plan.reconnect, plan.stall) = (true, Duration::from_millis(200));
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // The listener ends with this thread, and so does every later attempt.
+            let gone = |_: Message<'_>| {
+                stop.store(true, Relaxed);
+                Verdict::Cut
+            };
+            sink.serve(&stop, gone).unwrap();
+        });
+        let published = publish(&plan, &Progress::default()).unwrap();
+        let reason = published.cut_short.unwrap();
+        assert!(reason.contains("refused"), "{reason}");
+        assert!(published.ledger.total(|tally| tally.unknown) > 0);
+    });
+}
+
+#[test]
 fn a_rate_holds_and_time_ends_the_run() {
     let published = run(
         |plan| {
