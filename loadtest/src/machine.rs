@@ -17,6 +17,8 @@ pub struct Machine {
     pub cores: usize,
     /// Memory in all.
     pub memory_bytes: u64,
+    /// Load averages over 1, 5 and 15 minutes before the first run: others disturb.
+    pub load: String,
     /// `redis-server --version`.
     pub redis: String,
     /// `mosquitto -h`, its first line.
@@ -41,6 +43,8 @@ impl Machine {
             processor: fact("/proc/cpuinfo", "model name").unwrap_or_else(unknown),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory_bytes: memory_kib.unwrap_or(0) * 1024,
+            load: std::fs::read_to_string("/proc/loadavg")
+                .map_or_else(|_| unknown(), |text| load_of(&text)),
             redis: first_line("redis-server", &["--version"]),
             mosquitto: first_line("mosquitto", &["-h"]),
             commit: commit(),
@@ -70,6 +74,11 @@ fn fact(path: &str, key: &str) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;
     let line = text.lines().find(|line| line.starts_with(key))?;
     line.split_once(':').map(|(_, value)| value.trim().to_owned())
+}
+
+/// The first three of the five fields of `/proc/loadavg`.
+fn load_of(text: &str) -> String {
+    text.split_ascii_whitespace().take(3).collect::<Vec<_>>().join(" ")
 }
 
 fn first_line(program: &str, arguments: &[&str]) -> String {

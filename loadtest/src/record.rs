@@ -49,7 +49,7 @@ fn free_name(directory: &Path, scenario: &str) -> String {
 fn page(summary: &Summary, machine: &Machine) -> String {
     let verdict = if summary.is_good() { "every check passed" } else { "CHECKS FAILED" };
     let mut text = format!(
-        "# {}: {verdict}\n\n    {}\n\n- commit {}, {}\n- {}, {} cores, {:.1} GiB\n\
+        "# {}: {verdict}\n\n    {}\n\n- commit {}, {}\n- {}, {} cores, {:.1} GiB, load before {}\n\
          - {}\n- {}\n- {}\n\n",
         summary.scenario,
         summary.command,
@@ -58,6 +58,7 @@ fn page(summary: &Summary, machine: &Machine) -> String {
         machine.processor,
         machine.cores,
         machine.memory_bytes as f64 / f64::from(1 << 30),
+        machine.load,
         machine.system,
         machine.redis,
         machine.mosquitto

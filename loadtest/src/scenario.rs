@@ -35,12 +35,17 @@ pub fn listener(options: &ListenerOptions, number: u32) -> Result<Run> {
         (Some(to), Some(http)) => elsewhere(options, to, http, number)?,
         _ => here(&options.run)?,
     };
-    let compared = match options.reference {
+    let (compared, rate) = match options.reference {
         None => return Ok(run),
-        Some(Reference::Redis) => reference::measure(&reference_options(&options.run, &run))?,
-        Some(Reference::Mosquitto) => broker(&options.run)?,
+        Some(Reference::Redis) => {
+            let reference = reference::measure(&reference_options(&options.run, &run))?;
+            (reference, run.aggregated_per_second)
+        }
+        Some(Reference::Mosquitto) => (broker(&options.run)?, Some(run.acknowledged_per_second)),
     };
-    run.reference_per_second = Some(compared.acknowledged_per_second);
+    let reference = compared.acknowledged_per_second;
+    run.reference_per_second = Some(reference);
+    run.ratio = rate.map(|rate| rate / reference);
     Ok(run)
 }
 
