@@ -1,10 +1,18 @@
 //! The machine and the versions of a run: without these a number is not quoted.
 
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
+use anyhow::Result;
 use serde::Serialize;
 
-use crate::server::installed;
+use crate::server::{directory, installed};
+
+/// Writes for the median of [`Machine::fsync_us`]: a second at most on a spinning disk.
+const SYNCS: usize = 51;
 
 /// What a result depends on besides the program.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -19,6 +27,9 @@ pub struct Machine {
     pub memory_bytes: u64,
     /// Load averages over 1, 5 and 15 minutes before the first run: others disturb.
     pub load: String,
+    /// Median time of writing 4 KiB and fdatasync where the data directories are made: what one
+    /// commit to disk costs here. None when it cannot be measured.
+    pub fsync_us: Option<f64>,
     /// `redis-server --version`.
     pub redis: String,
     /// `mosquitto -h`, its first line.
@@ -32,7 +43,7 @@ pub struct Machine {
 impl Machine {
     /// Looks around. What cannot be found out is `unknown`, not an error.
     #[must_use]
-    pub fn here() -> Self {
+    pub fn here(data_parent: Option<&Path>) -> Self {
         let uname = rustix::system::uname();
         let words = [uname.sysname(), uname.release(), uname.machine()];
         let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
@@ -45,6 +56,7 @@ impl Machine {
             memory_bytes: memory_kib.unwrap_or(0) * 1024,
             load: std::fs::read_to_string("/proc/loadavg")
                 .map_or_else(|_| unknown(), |text| load_of(&text)),
+            fsync_us: fsync_us(data_parent).ok(),
             redis: first_line("redis-server", &["--version"]),
             mosquitto: first_line("mosquitto", &["-h"]),
             commit: commit(),
@@ -74,6 +86,20 @@ fn fact(path: &str, key: &str) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;
     let line = text.lines().find(|line| line.starts_with(key))?;
     line.split_once(':').map(|(_, value)| value.trim().to_owned())
+}
+
+fn fsync_us(data_parent: Option<&Path>) -> Result<f64> {
+    let directory = directory(data_parent)?;
+    let mut file = File::create(directory.path().join("fsync"))?;
+    let mut times = Vec::new();
+    for _ in 0..SYNCS {
+        let started = Instant::now();
+        file.write_all(&[b'.'; 4096])?;
+        file.sync_data()?;
+        times.push(started.elapsed());
+    }
+    times.sort();
+    Ok(times[SYNCS / 2].as_secs_f64() * 1e6)
 }
 
 /// The first three of the five fields of `/proc/loadavg`.
@@ -109,7 +135,7 @@ mod tests {
             cores: 2,
             commit: "0123abc".to_owned(),
             recorded_at: "2026-11-23T18:00:00Z".to_owned(),
-            ..Machine::here()
+            ..Machine::here(None)
         };
         let expected = "2026-11-23-2x-intel-xeon-platinum-8370c-0123abc";
         assert_eq!(machine.directory_name(), expected);
@@ -117,8 +143,9 @@ mod tests {
 
     #[test]
     fn this_machine_has_cores_and_memory() {
-        let machine = Machine::here();
+        let machine = Machine::here(None);
         assert!(machine.cores >= 1 && machine.memory_bytes > 1 << 20, "{machine:?}");
         assert!(machine.system.contains("Linux"), "{machine:?}");
+        assert!(machine.fsync_us.is_some_and(|micros| micros > 0.0), "{machine:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! Measures Streamgauge: command line → runs → numbers and an exit code.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
@@ -34,24 +34,24 @@ fn main() -> ExitCode {
 
 /// Whether every run passed every check.
 fn measure(options: &Options) -> Result<bool> {
-    let (name, json, directory) = outputs(&options.scenario);
+    let outputs = outputs(&options.scenario);
     // Looked at first: a commit made during the run is not what ran.
-    let machine = Machine::here();
+    let machine = outputs.record.map(|_| Machine::here(outputs.data_dir));
     let mut runs = Vec::new();
-    for number in 1..=count(&options.scenario) {
+    for number in 1..=outputs.runs {
         let run = run(&options.scenario, number)?;
         say(&run.text(number as usize))?;
         runs.push(run);
     }
-    let summary = Summary::new(name, runs);
+    let summary = Summary::new(outputs.name, runs);
     if summary.runs.len() > 1 {
         say(&summary.text())?;
     }
-    if let Some(path) = json {
-        record::json(&summary, &path)?;
+    if let Some(path) = outputs.json {
+        record::json(&summary, path)?;
     }
-    if let Some(results) = directory {
-        let directory = record::record(&summary, &machine, &results)?;
+    if let (Some(results), Some(machine)) = (outputs.record, machine) {
+        let directory = record::record(&summary, &machine, results)?;
         say(&format!("recorded in {}\n", directory.display()))?;
     }
     Ok(summary.is_good())
@@ -100,25 +100,37 @@ fn sink(options: &SinkOptions) -> Result<Run> {
     })
 }
 
-fn outputs(scenario: &Scenario) -> (&'static str, Option<PathBuf>, Option<PathBuf>) {
+/// What every scenario is asked besides its measuring.
+struct Outputs<'a> {
+    name: &'static str,
+    runs: u32,
+    data_dir: Option<&'a Path>,
+    json: Option<&'a Path>,
+    record: Option<&'a Path>,
+}
+
+fn outputs(scenario: &Scenario) -> Outputs<'_> {
     let (name, run) = match scenario {
         Scenario::Listener(options) => ("listener", &options.run),
         Scenario::Subscriber(options) => ("subscriber", options),
         Scenario::Broker(options) => ("broker", options),
         Scenario::Sink(options) => ("sink", &options.run),
         Scenario::Reference(options) => {
-            return ("reference", options.json.clone(), options.record.clone());
+            return Outputs {
+                name: "reference",
+                runs: options.runs,
+                data_dir: options.data_dir.as_deref(),
+                json: options.json.as_deref(),
+                record: options.record.as_deref(),
+            };
         }
     };
-    (name, run.json.clone(), run.record.clone())
-}
-
-fn count(scenario: &Scenario) -> u32 {
-    match scenario {
-        Scenario::Listener(options) => options.run.runs,
-        Scenario::Subscriber(options) | Scenario::Broker(options) => options.runs,
-        Scenario::Sink(options) => options.run.runs,
-        Scenario::Reference(options) => options.runs,
+    Outputs {
+        name,
+        runs: run.runs,
+        data_dir: run.data_dir.as_deref(),
+        json: run.json.as_deref(),
+        record: run.record.as_deref(),
     }
 }
 

@@ -49,7 +49,7 @@ fn free_name(directory: &Path, scenario: &str) -> String {
 fn page(summary: &Summary, machine: &Machine) -> String {
     let verdict = if summary.is_good() { "every check passed" } else { "CHECKS FAILED" };
     let mut text = format!(
-        "# {}: {verdict}\n\n    {}\n\n- commit {}, {}\n- {}, {} cores, {:.1} GiB, load before {}\n\
+        "# {}: {verdict}\n\n    {}\n\n- commit {}, {}\n- {}, {} cores, {:.1} GiB, load before {}, fsync {:.0} µs\n\
          - {}\n- {}\n- {}\n\n",
         summary.scenario,
         summary.command,
@@ -59,6 +59,7 @@ fn page(summary: &Summary, machine: &Machine) -> String {
         machine.cores,
         machine.memory_bytes as f64 / f64::from(1 << 30),
         machine.load,
+        machine.fsync_us.unwrap_or(f64::NAN),
         machine.system,
         machine.redis,
         machine.mosquitto
@@ -78,7 +79,7 @@ mod tests {
     #[test]
     fn two_recordings_stand_side_by_side() {
         let results = tempfile::tempdir().unwrap();
-        let machine = Machine::here();
+        let machine = Machine::here(None);
         let run = Run { messages: 7, acknowledged_per_second: 123.5, ..Run::default() };
         let summary = Summary::new("listener", vec![run]);
         let directory = record(&summary, &machine, results.path()).unwrap();
