@@ -5,6 +5,20 @@
 //! Refused: topics outside the filters and payloads over the limit; they travel on as refused.
 //! Knows nothing of: Redis, payload formats, statistics, browsers.
 
+mod ack;
+mod credentials;
+mod error;
+mod filter;
 mod intake;
+mod listener;
+mod metrics;
+mod occasionally;
 
+#[cfg(test)]
+mod testing;
+
+pub use credentials::Credentials;
+pub use error::Error;
+pub use filter::{FilterError, TopicFilters};
 pub use intake::{Full, INTAKE_LIMITS, Intake, IntakeLimits, LOT_MESSAGES_MAX, Lot, Ticket};
+pub use listener::{Listener, ListenerConfig};
