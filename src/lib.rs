@@ -20,6 +20,8 @@ pub mod stream;
 
 pub mod payload;
 
+pub mod history;
+
 pub mod aggregate;
 
 pub mod config;

@@ -4,6 +4,7 @@
 //! A version that is not known is refused, never guessed.
 
 use super::statistic::{Statistic, Statistics, Unpack};
+use crate::history::OpenBlock;
 use crate::stream::{EntryId, Position};
 
 /// The layout's version.
@@ -24,15 +25,6 @@ pub struct State {
     pub attributes: u64,
     /// The newest history block.
     pub open: OpenBlock,
-}
-
-/// The newest history block of a series: a reader takes it only up to the length recorded here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OpenBlock {
-    /// Its span (see `history::block`).
-    pub span: i64,
-    /// How many bytes of it are valid.
-    pub bytes: u32,
 }
 
 /// A state cannot be read.

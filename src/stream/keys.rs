@@ -46,6 +46,12 @@ impl ShardKeys {
         }
     }
 
+    /// Hash: span → length and expiry of a series' blocks.
+    #[must_use]
+    pub fn spans(&self, series_number: u64) -> String {
+        format!("{{sg:{}}}h:{series_number}", self.shard.0)
+    }
+
     /// The block that holds a series' readings of one span.
     #[must_use]
     pub fn block(&self, series_number: u64, span: i64) -> String {

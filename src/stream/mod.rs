@@ -10,6 +10,8 @@ pub mod entry;
 mod error;
 pub mod keys;
 mod position;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use connection::{Link, Server};
 pub use entry::{Entry, Header, ProducerId};

@@ -1,0 +1,20 @@
+//! Readings at rest: blocks of one series' readings, an hour of `measured_at` each.
+//!
+//! In: bytes that the commit of [`crate::aggregate`] writes. Out: the readings of a series between
+//! two times, in order, and the position up to which they are complete.
+//! Refused: points that cannot be of their block; skipped and counted as faults.
+//! Knows nothing of: statistics, payload formats, browsers.
+
+mod block;
+mod error;
+mod gather;
+mod query;
+mod spans;
+
+pub use block::{
+    BLOCK_BYTES_MAX, Newest, OpenBlock, POINT_BYTES, SPAN_MS, expires_at, points, span_end,
+    span_of, span_start, write_point,
+};
+pub use error::Error;
+pub use query::{Cursor, LIMIT_DEFAULT, Point, Range, SeriesReadings, read};
+pub use spans::{Kept, Spans, span_field};
