@@ -24,4 +24,6 @@ pub mod history;
 
 pub mod aggregate;
 
+pub mod embedded;
+
 pub mod config;
