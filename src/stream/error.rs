@@ -21,3 +21,26 @@ pub enum Error {
     #[error("{0}")]
     Settings(String),
 }
+
+impl Error {
+    /// Trying again cannot help until a person acts. A server that is down, loading or full is
+    /// not permanent.
+    #[must_use]
+    pub const fn is_permanent(&self) -> bool {
+        match self {
+            Self::Address(_) | Self::Foreign { .. } | Self::Settings(_) => true,
+            Self::Redis(_) => false,
+        }
+    }
+
+    /// Redis answered, and does not let us do this: no permission, or no such command.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        use redis::{ErrorKind, ServerErrorKind};
+        let Self::Redis(error) = self else { return false };
+        matches!(
+            error.kind(),
+            ErrorKind::Server(ServerErrorKind::NoPerm | ServerErrorKind::ResponseError)
+        )
+    }
+}

@@ -6,15 +6,19 @@
 //! Knows nothing of: payload formats, statistics, browsers.
 
 mod connection;
+mod dataset;
 pub mod entry;
 mod error;
 pub mod keys;
 mod position;
+mod random;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use connection::{Link, Server};
+pub use dataset::{Dataset, Durability};
 pub use entry::{Entry, Header, ProducerId};
 pub use error::Error;
 pub use keys::ShardKeys;
 pub use position::{EntryId, NotAPosition, Position};
+pub use random::{random_hex, random_u64};

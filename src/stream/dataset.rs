@@ -1,0 +1,334 @@
+//! The data set: what Redis must be, and what was decided when the data set was created.
+//!
+//! Any number of processes may open it at once: each offers its own answer, the first stays, and
+//! all adopt what they then read.
+
+use super::connection::Link;
+use super::error::Error;
+use super::keys::CONFIGURATION;
+use super::random::random_hex;
+use crate::shard::ShardCount;
+
+/// The first version of Redis whose commands and scripts are enough (Valkey answers at least 7.2).
+const VERSION_MIN: (u32, u32) = (7, 0);
+
+/// What an acknowledgement promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Redis has it in memory.
+    Memory,
+    /// Redis has it on disk: it answers after its fsync.
+    Disk,
+}
+
+impl Durability {
+    /// The value of `STREAMGAUGE_DURABILITY`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+        }
+    }
+}
+
+/// The data set in a Redis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// How many shards it has, for good.
+    pub shards: ShardCount,
+    /// Its own random name, 16 hex digits: when it is another, everything known is of another
+    /// data set.
+    pub generation: String,
+    /// What an acknowledgement promises here.
+    pub durability: Durability,
+    /// Bytes that Redis may use; 0 when it has no limit.
+    pub maxmemory: u64,
+    /// Bytes of memory of the machine Redis runs on; 0 when it does not say.
+    pub system_memory: u64,
+}
+
+impl Dataset {
+    /// Checks the server, then adopts the data set, or creates it.
+    ///
+    /// With `shards` unset the stored number is adopted, or [`ShardCount::DEFAULT`] in a new data
+    /// set; with `durability` unset it is what the server gives.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] when the server's settings or ours must change first, and
+    /// [`Error::Foreign`] when the configuration is not one: a person must act. Anything else may
+    /// be tried again (see [`Error::is_permanent`]).
+    pub async fn open(
+        link: &Link,
+        shards: Option<ShardCount>,
+        durability: Option<Durability>,
+    ) -> Result<Self, Error> {
+        let about = About::ask(link).await?;
+        about.check()?;
+        let durability = promise(durability, about.sync(link).await?)?;
+        let (shards, generation) = adopt(link, shards).await?;
+        let About { maxmemory, system_memory, .. } = about;
+        Ok(Self { shards, generation, durability, maxmemory, system_memory })
+    }
+}
+
+/// What INFO says of a server.
+#[derive(Debug, PartialEq, Eq)]
+struct About {
+    version: String,
+    policy: String,
+    appends: bool,
+    maxmemory: u64,
+    system_memory: u64,
+}
+
+/// How the server syncs what it appends.
+#[derive(Debug, PartialEq, Eq)]
+enum Sync {
+    /// `appendonly no`.
+    Never,
+    /// `appendonly yes` and this `appendfsync`.
+    Policy(String),
+    /// The server does not let us see.
+    Unknown,
+}
+
+impl About {
+    async fn ask(link: &Link) -> Result<Self, Error> {
+        let text: String = link.run(&redis::cmd("INFO")).await?;
+        Ok(Self::parse(&text))
+    }
+
+    fn parse(text: &str) -> Self {
+        let field = |name: &str| {
+            let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            found.unwrap_or_default().trim()
+        };
+        let bytes = |name| field(name).parse().unwrap_or(0);
+        Self {
+            version: field("redis_version").to_owned(),
+            policy: field("maxmemory_policy").to_owned(),
+            appends: field("aof_enabled") == "1",
+            maxmemory: bytes("maxmemory"),
+            system_memory: bytes("total_system_memory"),
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let mut numbers = self.version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+        let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        if version < VERSION_MIN {
+            let (major, minor) = VERSION_MIN;
+            return Err(Error::Settings(format!(
+                "this Redis is version {:?}; {major}.{minor} or newer is needed (Valkey: 7.2)",
+                self.version,
+            )));
+        }
+        if self.policy != "noeviction" {
+            return Err(Error::Settings(format!(
+                "maxmemory-policy of this Redis is {:?}, which drops readings when memory is \
+                 full; set maxmemory-policy noeviction",
+                self.policy,
+            )));
+        }
+        Ok(())
+    }
+
+    async fn sync(&self, link: &Link) -> Result<Sync, Error> {
+        if !self.appends {
+            return Ok(Sync::Never);
+        }
+        let mut ask = redis::cmd("CONFIG");
+        ask.arg("GET").arg("appendfsync");
+        match link.run::<Vec<String>>(&ask).await {
+            Ok(answer) => Ok(answer.into_iter().nth(1).map_or(Sync::Unknown, Sync::Policy)),
+            Err(error) if error.is_refusal() => {
+                tracing::warn!(%error, "redis does not show its appendfsync setting");
+                Ok(Sync::Unknown)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What an acknowledgement can promise, given what is wanted and what the server does.
+fn promise(wanted: Option<Durability>, sync: Sync) -> Result<Durability, Error> {
+    let given = match &sync {
+        Sync::Policy(policy) if policy == "always" => Durability::Disk,
+        Sync::Policy(_) | Sync::Never | Sync::Unknown => Durability::Memory,
+    };
+    match (wanted, given) {
+        (Some(Durability::Disk), Durability::Memory) => {
+            let has = match sync {
+                Sync::Never => "appendonly no".to_owned(),
+                Sync::Policy(policy) => format!("appendfsync {policy}"),
+                Sync::Unknown => "refused to show its appendfsync setting".to_owned(),
+            };
+            Err(Error::Settings(format!(
+                "STREAMGAUGE_DURABILITY is disk, but this Redis has {has}; set appendonly yes and \
+                 appendfsync always there, or STREAMGAUGE_DURABILITY=memory here"
+            )))
+        }
+        (Some(wanted), Durability::Memory | Durability::Disk) => Ok(wanted),
+        (None, given) => Ok(given),
+    }
+}
+
+/// The stored number of shards and generation; stored first when they are missing.
+async fn adopt(link: &Link, wanted: Option<ShardCount>) -> Result<(ShardCount, String), Error> {
+    let mut ask = redis::cmd("HMGET");
+    ask.arg(CONFIGURATION).arg("shards").arg("generation");
+    let mut stored: (Option<String>, Option<String>) = link.run(&ask).await?;
+    // Asked first: a server that is full refuses HSETNX, even where it would change nothing.
+    if stored.0.is_none() || stored.1.is_none() {
+        let offered = wanted.unwrap_or(ShardCount::DEFAULT).get();
+        let mut offer = redis::pipe();
+        offer.atomic();
+        offer.cmd("HSETNX").arg(CONFIGURATION).arg("shards").arg(offered).ignore();
+        offer.cmd("HSETNX").arg(CONFIGURATION).arg("generation").arg(random_hex()).ignore();
+        offer.add_command(ask);
+        (stored,) = link.run_all(&offer).await?;
+    }
+    let foreign = |what: &str| Error::Foreign { key: CONFIGURATION.to_owned(), what: what.into() };
+    let text = stored.0.unwrap_or_default();
+    let shards = text.parse().ok().and_then(ShardCount::new);
+    let shards = shards.ok_or_else(|| foreign(&format!("a number of shards of {text:?}")))?;
+    let generation = stored.1.ok_or_else(|| foreign("no generation"))?;
+    match wanted {
+        Some(wanted) if wanted != shards => Err(Error::Settings(format!(
+            "STREAMGAUGE_SHARDS is {}, but the data set in this Redis has {} shards, for good; \
+             unset it, or use another Redis",
+            wanted.get(),
+            shards.get(),
+        ))),
+        Some(_) | None => Ok((shards, generation)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::RedisServer;
+    use super::*;
+
+    fn count(shards: u16) -> Option<ShardCount> {
+        ShardCount::new(shards)
+    }
+
+    fn settings(result: Result<Dataset, Error>) -> String {
+        let error = result.unwrap_err();
+        assert!(error.is_permanent(), "{error}");
+        assert!(matches!(error, Error::Settings(_)), "{error}");
+        error.to_string()
+    }
+
+    #[tokio::test]
+    async fn the_first_number_of_shards_stays() {
+        let redis = RedisServer::start(&["--maxmemory", "100mb"]).await;
+        let link = redis.link();
+        let first = Dataset::open(&link, count(3), None).await.unwrap();
+        assert_eq!(first.shards.get(), 3);
+        assert_eq!(first.generation.len(), 16);
+        assert_eq!(first.durability, Durability::Memory);
+        assert_eq!(first.maxmemory, 100 << 20);
+        assert!(first.system_memory > 0);
+        for wanted in [None, count(3)] {
+            assert_eq!(Dataset::open(&link, wanted, None).await.unwrap(), first);
+        }
+        let said = settings(Dataset::open(&link, count(4), None).await);
+        assert!(said.contains("STREAMGAUGE_SHARDS is 4") && said.contains("has 3"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn processes_that_open_at_once_agree() {
+        let redis = RedisServer::start(&[]).await;
+        let links: Vec<_> = (0..8).map(|_| redis.link()).collect();
+        let mut opening = tokio::task::JoinSet::new();
+        for link in links {
+            opening.spawn(async move { Dataset::open(&link, None, None).await.unwrap() });
+        }
+        let opened = opening.join_all().await;
+        assert_eq!(opened[0].shards, ShardCount::DEFAULT);
+        assert!(opened.iter().all(|other| *other == opened[0]));
+    }
+
+    #[tokio::test]
+    async fn a_full_server_still_opens() {
+        let redis = RedisServer::start(&[]).await;
+        let first = Dataset::open(&redis.link(), None, None).await.unwrap();
+        redis.ask("CONFIG SET maxmemory 1").await;
+        let again = Dataset::open(&redis.link(), None, None).await.unwrap();
+        assert_eq!(again.generation, first.generation);
+    }
+
+    #[tokio::test]
+    async fn an_evicting_server_is_refused_by_the_name_of_the_setting() {
+        let redis = RedisServer::start(&["--maxmemory-policy", "allkeys-lru"]).await;
+        let said = settings(Dataset::open(&redis.link(), None, None).await);
+        assert!(said.contains("maxmemory-policy") && said.contains("allkeys-lru"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn disk_is_promised_only_where_redis_syncs_always() {
+        let always = ["--appendonly", "yes", "--appendfsync", "always"];
+        let redis = RedisServer::start(&always).await;
+        let link = redis.link();
+        let open = |wanted| Dataset::open(&link, None, wanted);
+        assert_eq!(open(None).await.unwrap().durability, Durability::Disk);
+        let memory = Some(Durability::Memory);
+        assert_eq!(open(memory).await.unwrap().durability, Durability::Memory);
+        let disk = Some(Durability::Disk);
+        assert_eq!(open(disk).await.unwrap().durability, Durability::Disk);
+
+        redis.ask("CONFIG SET appendfsync everysec").await;
+        assert_eq!(open(None).await.unwrap().durability, Durability::Memory);
+        let said = settings(open(disk).await);
+        assert!(said.contains("STREAMGAUGE_DURABILITY") && said.contains("everysec"), "{said}");
+        redis.ask("CONFIG SET appendonly no").await;
+        assert!(settings(open(disk).await).contains("appendonly no"));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_refuses_config_promises_memory() {
+        let redis = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]).await;
+        redis.ask("ACL SETUSER default -config").await;
+        let opened = Dataset::open(&redis.link(), None, None).await.unwrap();
+        assert_eq!(opened.durability, Durability::Memory);
+        let said = settings(Dataset::open(&redis.link(), None, Some(Durability::Disk)).await);
+        assert!(said.contains("refused to show"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_foreign_configuration_is_named() {
+        let redis = RedisServer::start(&[]).await;
+        redis.ask("HSET sg:cfg shards many").await;
+        let error = Dataset::open(&redis.link(), None, None).await.unwrap_err();
+        assert!(error.is_permanent());
+        assert!(error.to_string().contains("sg:cfg"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_may_be_tried_again() {
+        let link = {
+            let redis = RedisServer::start(&[]).await;
+            redis.link()
+        };
+        let error = Dataset::open(&link, None, None).await.unwrap_err();
+        assert!(!error.is_permanent(), "{error}");
+    }
+
+    #[test]
+    fn old_versions_are_refused_and_new_ones_are_not() {
+        let check = |version: &str, fine| {
+            let text = format!(
+                "# Server\r\nredis_version:{version}\r\nmaxmemory:5\r\n\
+                                maxmemory_policy:noeviction\r\n"
+            );
+            assert_eq!(About::parse(&text).check().is_ok(), fine, "{version}");
+        };
+        check("7.0.15", true);
+        check("8.2.0", true);
+        check("10.0.0", true);
+        check("6.2.9", false);
+        check("", false);
+    }
+}
