@@ -15,7 +15,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::latency::Latency;
 use crate::ledger::Ledger;
-use crate::pace::Pace;
+use crate::pace::{Pace, TICK};
 use crate::packet::{CONNACK_ACCEPTED, DISCONNECT, Qos, Template, connect};
 use crate::plan::{Length, Plan};
 use crate::session::{Press, Session, TimeText};
@@ -204,6 +204,8 @@ impl<'a> Publisher<'a> {
     fn serve(&mut self, index: usize) -> Result<()> {
         match self.receive(index)? {
             Some(reason) => self.lose(index, &reason),
+            // With a rate, room is no reason to send: the next tick is.
+            None if self.pace.is_limited() => Ok(()),
             None => self.pump(index).map(|_| ()),
         }
     }
@@ -239,9 +241,10 @@ impl<'a> Publisher<'a> {
 
     /// Sends as much as window, rate and socket allow.
     fn pump(&mut self, index: usize) -> Result<Turn> {
+        let all_at_once = self.plan.qos == Qos::AtLeastOnce && !self.pace.is_limited();
         loop {
             match self.write_chunk(index) {
-                Ok(Turn::Wrote) if self.plan.qos == Qos::AtLeastOnce => {}
+                Ok(Turn::Wrote) if all_at_once => {}
                 Ok(turn) => return Ok(turn),
                 Err(error) => {
                     self.lose(index, &error.to_string())?;
@@ -262,7 +265,10 @@ impl<'a> Publisher<'a> {
             return Ok(if link.unsent.is_empty() { Turn::Wrote } else { Turn::Blocked });
         }
         let chunk = (WRITE_BYTES_MAX / self.press.template.packet_bytes()).max(1) as u64;
-        let limit = self.pace.allowed(self.started, chunk, self.plan.connections);
+        let limit = self.pace.allowed(chunk);
+        if limit == 0 {
+            return Ok(Turn::Idle);
+        }
         self.scratch.clear();
         let now = Instant::now();
         let count = link.session.fill(&mut self.scratch, limit, now, &mut self.press);
@@ -294,15 +300,18 @@ impl<'a> Publisher<'a> {
     }
 
     fn pump_all(&mut self) -> Result<Duration> {
-        let mut wait = self.quiet_wait();
-        for index in self.pace.rotation(self.links.len()) {
-            match self.pump(index)? {
-                Turn::Wrote => wait = Duration::ZERO,
-                Turn::Idle if self.pace.is_limited() => wait = wait.min(Duration::from_millis(1)),
-                Turn::Idle | Turn::Blocked => {}
-            }
+        if !self.pace.tick(self.started.elapsed(), self.plan.connections) {
+            return Ok(TICK);
         }
-        Ok(wait)
+        let mut wrote = false;
+        for index in self.pace.rotation(self.links.len()) {
+            wrote |= matches!(self.pump(index)?, Turn::Wrote);
+        }
+        Ok(match wrote {
+            _ if self.pace.is_limited() => TICK,
+            true => Duration::ZERO,
+            false => self.quiet_wait(),
+        })
     }
 
     /// Sleep until something happens, but notice the end of time, a stop and a stall.
