@@ -5,16 +5,21 @@
 //! Refused: nothing; what the doors refused travels as a flag.
 //! Knows nothing of: payload formats, statistics, browsers.
 
+mod backoff;
 mod connection;
 mod dataset;
 pub mod entry;
 mod error;
 pub mod keys;
+mod metrics;
 mod position;
 mod random;
+pub mod producer;
+mod writer;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use backoff::Backoff;
 pub use connection::{Link, Server};
 pub use dataset::{Dataset, Durability};
 pub use entry::{Entry, Header, ProducerId};
@@ -22,3 +27,4 @@ pub use error::Error;
 pub use keys::ShardKeys;
 pub use position::{EntryId, NotAPosition, Position};
 pub use random::{random_hex, random_u64};
+pub use writer::Writer;
