@@ -6,11 +6,14 @@
 //! Knows nothing of: payload formats, statistics, browsers.
 
 mod backoff;
+pub mod commit;
 mod connection;
 mod dataset;
+mod consumer;
 pub mod entry;
 mod error;
 pub mod keys;
+mod meta;
 mod metrics;
 mod position;
 mod random;
@@ -22,9 +25,11 @@ pub(crate) mod testing;
 pub use backoff::Backoff;
 pub use connection::{Link, Server};
 pub use dataset::{Dataset, Durability};
+pub use consumer::{Consumer, Patience};
 pub use entry::{Entry, Header, ProducerId};
 pub use error::Error;
 pub use keys::ShardKeys;
+pub use meta::{Meta, ProducerMark, Totals};
 pub use position::{EntryId, NotAPosition, Position};
 pub use random::{random_hex, random_u64};
 pub use writer::Writer;
