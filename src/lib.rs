@@ -15,6 +15,8 @@ pub mod reading;
 pub mod refusal;
 pub mod shard;
 
+pub mod config;
+
 pub mod ingest;
 pub mod stream;
 
@@ -25,5 +27,3 @@ pub mod history;
 pub mod aggregate;
 
 pub mod embedded;
-
-pub mod config;

@@ -4,5 +4,20 @@
 //! Refused: nothing; what cannot be decoded is a dead letter.
 //! Knows nothing of: MQTT, HTTP, browsers.
 
+mod batch;
+mod fold;
+mod metrics;
+mod owner;
+mod plan;
+mod series;
 pub mod state;
 pub mod statistic;
+mod task;
+#[cfg(test)]
+mod tests;
+mod trail;
+
+pub use fold::{FoldConfig, Loaded, Needs};
+pub use owner::{Action, BATCH_LIMITS, Ended, Event, Owner};
+pub use plan::BatchLimits;
+pub use task::{OwnerContext, own};

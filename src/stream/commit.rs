@@ -63,6 +63,17 @@ pub struct SpansWrite {
     pub expires_at: UnixMillis,
 }
 
+impl SpansWrite {
+    /// Records what the index is to say of a span.
+    pub fn note(&mut self, span: i64, value: String, expires_at: UnixMillis) {
+        match self.set.iter_mut().find(|(noted, _)| *noted == span) {
+            Some((_, noted)) => *noted = value,
+            None => self.set.push((span, value)),
+        }
+        self.expires_at = self.expires_at.max(expires_at);
+    }
+}
+
 /// Everything that is written of a series.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SeriesWrite {

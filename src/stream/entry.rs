@@ -162,6 +162,12 @@ impl Entry {
         self.pairs.is_empty()
     }
 
+    /// Bytes of fields and payloads: about what it takes in the stream.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.pairs.iter().map(|(field, payload)| field.len() + payload.len()).sum()
+    }
+
     /// The messages in order; the index is their place in the entry. A message with a flag that
     /// this version does not know, or of an entry that is not ours, comes refused as
     /// [`Refusal::UnknownFlag`].

@@ -43,4 +43,10 @@ impl Error {
             ErrorKind::Server(ServerErrorKind::NoPerm | ServerErrorKind::ResponseError)
         )
     }
+
+    /// Whether the stream or its group was removed by somebody.
+    #[must_use]
+    pub fn is_group_missing(&self) -> bool {
+        matches!(self, Self::Redis(error) if error.code() == Some("NOGROUP"))
+    }
 }

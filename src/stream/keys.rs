@@ -57,10 +57,4 @@ impl ShardKeys {
     pub fn block(&self, series_number: u64, span: i64) -> String {
         format!("{{sg:{}}}h:{series_number}:{span}", self.shard.0)
     }
-
-    /// The index of a series' spans.
-    #[must_use]
-    pub fn spans(&self, series_number: u64) -> String {
-        format!("{{sg:{}}}h:{series_number}", self.shard.0)
-    }
 }

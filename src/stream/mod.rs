@@ -8,27 +8,29 @@
 mod backoff;
 pub mod commit;
 mod connection;
-mod dataset;
 mod consumer;
+mod dataset;
 pub mod entry;
 mod error;
 pub mod keys;
+mod ledger;
 mod meta;
 mod metrics;
 mod position;
-mod random;
 pub mod producer;
-mod writer;
+mod random;
 #[cfg(test)]
 pub(crate) mod testing;
+mod writer;
 
 pub use backoff::Backoff;
 pub use connection::{Link, Server};
-pub use dataset::{Dataset, Durability};
 pub use consumer::{Consumer, Patience};
+pub use dataset::{Dataset, Durability};
 pub use entry::{Entry, Header, ProducerId};
 pub use error::Error;
 pub use keys::ShardKeys;
+pub use ledger::Ledger;
 pub use meta::{Meta, ProducerMark, Totals};
 pub use position::{EntryId, NotAPosition, Position};
 pub use random::{random_hex, random_u64};

@@ -1,0 +1,201 @@
+//! Entries taken apart: the readings of a batch as numbers, before anything is folded.
+//!
+//! Decoding comes first and folding second, because folding may need states that are not in
+//! memory: they are loaded in between, all at once, and nothing is decoded twice.
+
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::series::{Slot, Table};
+use crate::message::{Flags, Message, REFUSED_PAYLOAD_BYTES_MAX};
+use crate::payload::{Decoded, Decoder, Input, NaiveTime};
+use crate::reading::{Reading, TimeSource, UnixMillis, write_field};
+use crate::refusal::Refusal;
+use crate::stream::commit::{DEAD_LETTERS_PER_BATCH_MAX, DeadLetter};
+use crate::stream::{Entry, EntryId, Position, Totals};
+
+/// A message, as far as folding needs it.
+#[derive(Debug)]
+pub(super) struct Decomposed {
+    pub position: Position,
+    /// How many of the batch's readings are its own.
+    pub readings: u32,
+    pub is_retained: bool,
+    pub refused: Option<Refusal>,
+}
+
+/// A reading, as far as folding needs it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Numbers {
+    pub slot: Slot,
+    pub value: f64,
+    pub measured_at: UnixMillis,
+    /// Whether the sensor said when.
+    pub is_timed: bool,
+    /// Hash of unit, location and metadata.
+    pub attributes: u64,
+}
+
+/// What was read and not yet committed.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// All entries, also those that were skipped.
+    pub ids: Vec<EntryId>,
+    /// Bytes of fields and payloads of these entries.
+    pub bytes: usize,
+    /// Messages that are not folded yet, and their readings in the same order.
+    pub messages: Vec<Decomposed>,
+    pub readings: Vec<Numbers>,
+    /// Messages decoded since the last commit.
+    pub decoded: usize,
+    /// Attributes that may have to be written, as JSON, by hash.
+    pub attributes: HashMap<u64, String>,
+    /// The newest dead letters.
+    pub dead: VecDeque<DeadLetter>,
+}
+
+/// Takes entries apart.
+pub(super) struct Decomposer {
+    decoder: Decoder,
+    naive_time: NaiveTime,
+    scratch: Vec<u8>,
+}
+
+impl Decomposer {
+    pub fn new(naive_time: NaiveTime) -> Self {
+        Self { decoder: Decoder::new(naive_time.clone()), naive_time, scratch: Vec::new() }
+    }
+
+    /// Adds the messages of an entry to the batch, and what is known of them to the totals.
+    pub fn take(
+        &mut self,
+        entry: &Entry,
+        batch: &mut Batch,
+        table: &mut Table,
+        totals: &mut Totals,
+    ) {
+        for (index, message) in (0..).zip(entry.messages()) {
+            let position = Position { entry: entry.id, index };
+            let before = batch.readings.len();
+            let refused = match self.decode(&message, batch, table) {
+                Ok(decoded) => {
+                    totals.future += u64::from(decoded.future_replaced);
+                    totals.left_out += u64::from(decoded.attributes_left_out);
+                    totals.partly +=
+                        decoded.refused_elements.iter().map(|n| u64::from(*n)).sum::<u64>();
+                    None
+                }
+                Err(refusal) => {
+                    batch.readings.truncate(before);
+                    batch.set_aside(&message, refusal, position);
+                    Some(refusal)
+                }
+            };
+            batch.messages.push(Decomposed {
+                position,
+                readings: u32::try_from(batch.readings.len() - before).unwrap_or(u32::MAX),
+                is_retained: message.flags.has(Flags::RETAINED),
+                refused,
+            });
+        }
+        batch.decoded += entry.len();
+    }
+
+    fn decode(
+        &mut self,
+        message: &Message<'_>,
+        batch: &mut Batch,
+        table: &mut Table,
+    ) -> Result<Decoded, Refusal> {
+        if let Some(refusal) = message.refused {
+            return Err(refusal);
+        }
+        let input = Input {
+            topic: message.topic,
+            payload: message.payload,
+            received_at: message.received_at,
+        };
+        let Self { decoder, scratch, .. } = self;
+        let mut emit = |reading: Reading<'_>| batch.note(&reading, table, scratch);
+        // A decoder that panics on a message must not take its neighbours with it, nor panic on
+        // it again after a restart.
+        let decoded = catch_unwind(AssertUnwindSafe(|| decoder.decode(&input, &mut emit)));
+        decoded.unwrap_or_else(|_panic| {
+            // Its buffers may be in any state.
+            self.decoder = Decoder::new(self.naive_time.clone());
+            Err(Refusal::DecoderFailed)
+        })
+    }
+}
+
+impl Batch {
+    fn note(&mut self, reading: &Reading<'_>, table: &mut Table, scratch: &mut Vec<u8>) {
+        scratch.clear();
+        write_field(&reading.sensor_id, &reading.sensor_type, scratch);
+        let slot = table.intern(scratch);
+        let attributes = hash_of_attributes(reading, scratch);
+        let series = &mut table[slot];
+        if attributes != series.state.attributes {
+            series.has_other_attributes = true;
+        }
+        // Once a series has shown others in this batch, those of its state may have to be written
+        // again, too.
+        if series.has_other_attributes {
+            self.attributes.entry(attributes).or_insert_with(|| attributes_json(reading));
+        }
+        self.readings.push(Numbers {
+            slot,
+            value: reading.value,
+            measured_at: reading.measured_at,
+            is_timed: reading.time_source == TimeSource::Sensor,
+            attributes,
+        });
+    }
+
+    fn set_aside(&mut self, message: &Message<'_>, refusal: Refusal, position: Position) {
+        if self.dead.len() == DEAD_LETTERS_PER_BATCH_MAX {
+            self.dead.pop_front();
+        }
+        let kept = message.payload.len().min(REFUSED_PAYLOAD_BYTES_MAX);
+        self.dead.push_back(DeadLetter {
+            reason: refusal.name(),
+            topic: message.topic.to_owned(),
+            payload: message.payload[..kept].to_vec(),
+            received_at: message.received_at,
+            position,
+        });
+    }
+}
+
+/// XXH3-64 of the attributes, never 0, which stands for none written.
+fn hash_of_attributes(reading: &Reading<'_>, scratch: &mut Vec<u8>) -> u64 {
+    scratch.clear();
+    scratch.extend_from_slice(reading.unit.as_bytes());
+    if let Some(location) = &reading.location {
+        // 0xff is in no UTF-8 text, so no two different sets of attributes look alike.
+        scratch.push(0xff);
+        scratch.extend_from_slice(location.as_bytes());
+    }
+    scratch.extend_from_slice(&[0xff, 0xff]);
+    scratch.extend_from_slice(reading.metadata.as_bytes());
+    xxh3_64(scratch).max(1)
+}
+
+fn attributes_json(reading: &Reading<'_>) -> String {
+    #[derive(serde::Serialize)]
+    struct Attributes<'a> {
+        unit: &'a str,
+        location: Option<&'a str>,
+        metadata: &'a serde_json::value::RawValue,
+    }
+    let metadata = serde_json::from_str(&reading.metadata);
+    let attributes = Attributes {
+        unit: &reading.unit,
+        location: reading.location.as_deref(),
+        metadata: metadata.unwrap_or(serde_json::value::RawValue::NULL),
+    };
+    // Strings and checked JSON text: there is nothing in it that could fail.
+    serde_json::to_string(&attributes).unwrap_or_default()
+}

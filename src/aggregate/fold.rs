@@ -1,0 +1,414 @@
+//! Folding: batches into states. No I/O, no clock.
+//!
+//! The order is: [`Fold::take`] entries, ask [`Fold::needs`] until nothing is needed and answer
+//! with [`Fold::load`], then [`Fold::fold`], and in the end [`Fold::plan`] what is to be written.
+
+use std::collections::{HashMap, HashSet};
+
+use super::batch::{Batch, Decomposer, Numbers};
+use super::series::{Dirty, Series, Slot, Table};
+use super::state::State;
+use super::statistic::Statistic;
+use crate::history::{self, BLOCK_BYTES_MAX, Kept, OpenBlock, POINT_BYTES, Spans};
+use crate::payload::NaiveTime;
+use crate::reading::{SeriesKey, UnixMillis};
+use crate::stream::commit::BlockWrite;
+use crate::stream::{Entry, EntryId, Meta, Position, ProducerMark};
+
+/// What folding has to know.
+#[derive(Clone, Debug)]
+pub struct FoldConfig {
+    /// Series that the shard may have; readings of others are counted under an overflow.
+    pub series_max: u64,
+    /// How long readings are kept.
+    pub readings_retention: std::time::Duration,
+    /// What a timestamp without zone means.
+    pub naive_time: NaiveTime,
+}
+
+/// What must be loaded before a batch can be folded.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Fields of states.
+    pub states: Vec<Box<[u8]>>,
+    /// Numbers of series whose index of spans is needed.
+    pub spans: Vec<u64>,
+    /// Blocks, by series number and span, whose real length is needed.
+    pub lengths: Vec<(u64, i64)>,
+    /// Sensors whose types are needed.
+    pub types: Vec<Box<str>>,
+}
+
+impl Needs {
+    /// Whether nothing is needed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The answer to [`Needs`], in the same order.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// `None`: the series has no state.
+    pub states: Vec<Option<State>>,
+    /// What the indexes hold.
+    pub spans: Vec<Spans>,
+    /// Lengths in bytes; 0 for a block that is not there.
+    pub lengths: Vec<u32>,
+    /// Types joined by NUL; empty for a sensor that is not known.
+    pub types: Vec<String>,
+}
+
+/// A shard's series and the batch in hand.
+pub(super) struct Fold {
+    pub(super) config: FoldConfig,
+    pub(super) meta: Meta,
+    pub(super) table: Table,
+    pub(super) batch: Batch,
+    /// Slots that the batch changed, in the order of their first change.
+    pub(super) dirty: Vec<Slot>,
+    /// Types of the sensors of new series, joined by NUL.
+    pub(super) types: HashMap<Box<str>, String>,
+    /// Producers that the batch heard of.
+    pub(super) heard: HashSet<crate::stream::ProducerId>,
+    /// What the answer to the last [`Needs`] is for.
+    asked: Asked,
+    /// Set after a block turned out shorter than recorded: the real lengths are then asked.
+    distrusts_lengths: bool,
+    measured: HashMap<(u64, i64), u32>,
+    decomposer: Decomposer,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    states: Vec<Slot>,
+    spans: Vec<Slot>,
+    lengths: Vec<(u64, i64)>,
+    types: Vec<Box<str>>,
+}
+
+/// What became of one reading.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Counted,
+    Retained,
+    Overflow,
+}
+
+impl Fold {
+    pub fn new(config: FoldConfig) -> Self {
+        Self {
+            decomposer: Decomposer::new(config.naive_time.clone()),
+            config,
+            meta: Meta::default(),
+            table: Table::default(),
+            batch: Batch::default(),
+            dirty: Vec::new(),
+            types: HashMap::new(),
+            heard: HashSet::new(),
+            asked: Asked::default(),
+            distrusts_lengths: false,
+            measured: HashMap::new(),
+        }
+    }
+
+    /// Forgets everything in memory and begins from what is committed.
+    pub fn begin(&mut self, meta: Meta) {
+        self.meta = meta;
+        self.table.clear();
+        self.clear_batch();
+    }
+
+    /// From now on until the next commit the real lengths of blocks are asked.
+    pub fn distrust_lengths(&mut self) {
+        self.distrusts_lengths = true;
+    }
+
+    /// The batch is committed: what it changed is what Redis holds now.
+    pub fn committed(&mut self) {
+        for slot in std::mem::take(&mut self.dirty) {
+            let series = &mut self.table[slot];
+            series.dirty = None;
+            series.spans = None;
+            series.has_other_attributes = false;
+            series.floor = series.state.applied;
+        }
+        self.clear_batch();
+        self.distrusts_lengths = false;
+    }
+
+    fn clear_batch(&mut self) {
+        self.batch = Batch::default();
+        self.dirty.clear();
+        self.types.clear();
+        self.heard.clear();
+        self.measured.clear();
+        self.asked = Asked::default();
+    }
+
+    /// Takes entries in, in the order of their ids.
+    pub fn take(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            self.batch.ids.push(entry.id);
+            self.batch.bytes += entry.bytes();
+            if self.is_news(entry) {
+                let Self { decomposer, batch, table, meta, .. } = self;
+                decomposer.take(entry, batch, table, &mut meta.totals);
+            }
+        }
+    }
+
+    /// Whether an entry has not been folded before; keeps the producers' numbers.
+    fn is_news(&mut self, entry: &Entry) -> bool {
+        let Some(header) = entry.header else {
+            self.meta.totals.foreign += entry.len() as u64;
+            return true;
+        };
+        let mark = self.meta.producers.get(&header.producer);
+        if mark.is_some_and(|mark| header.number <= mark.number) {
+            self.meta.totals.resent += header.messages;
+            return false;
+        }
+        // The first number of a producer that is not known is taken as it is.
+        if let Some(mark) = mark.filter(|mark| header.number > mark.number + 1) {
+            let between = header.total.saturating_sub(header.messages);
+            self.meta.totals.lost += between.saturating_sub(mark.total);
+        }
+        let mark =
+            ProducerMark { number: header.number, total: header.total, seen_ms: entry.id.ms };
+        self.meta.producers.insert(header.producer, mark);
+        self.heard.insert(header.producer);
+        true
+    }
+
+    /// What must be loaded before [`Fold::fold`]. Ask again after [`Fold::load`]: whether spans
+    /// are needed is only known once the states are there.
+    pub fn needs(&mut self) -> Needs {
+        let mut needs = Needs::default();
+        let mut asked = Asked::default();
+        let mut seen = HashSet::new();
+        for reading in &self.batch.readings {
+            let series = &self.table[reading.slot];
+            if !series.is_loaded && seen.insert(&series.field) {
+                needs.states.push(series.field.clone());
+                asked.states.push(reading.slot);
+            }
+        }
+        if asked.states.is_empty() {
+            self.need_spans_and_types(&mut needs, &mut asked);
+        }
+        self.asked = asked;
+        needs
+    }
+
+    fn need_spans_and_types(&self, needs: &mut Needs, asked: &mut Asked) {
+        let mut spans = HashSet::new();
+        let mut types = HashSet::new();
+        let mut lengths = HashSet::new();
+        for reading in &self.batch.readings {
+            let series = &self.table[reading.slot];
+            let span = history::span_of(reading.measured_at);
+            let number = series.state.number;
+            if number == 0 {
+                let sensor = sensor_of(&series.field);
+                if !self.types.contains_key(sensor) && types.insert(sensor) {
+                    asked.types.push(sensor.into());
+                }
+                continue;
+            }
+            if span != series.state.open.span && series.spans.is_none() && spans.insert(number) {
+                needs.spans.push(number);
+                asked.spans.push(reading.slot);
+            }
+            if self.distrusts_lengths
+                && !self.measured.contains_key(&(number, span))
+                && lengths.insert((number, span))
+            {
+                asked.lengths.push((number, span));
+            }
+        }
+        needs.types.clone_from(&asked.types);
+        needs.lengths.clone_from(&asked.lengths);
+    }
+
+    /// Takes in the answer to the last [`Fold::needs`].
+    pub fn load(&mut self, loaded: Loaded) {
+        let asked = std::mem::take(&mut self.asked);
+        for (slot, state) in asked.states.into_iter().zip(loaded.states) {
+            let series = &mut self.table[slot];
+            series.state = state.unwrap_or_default();
+            series.floor = series.state.applied;
+            series.is_loaded = true;
+        }
+        for (slot, spans) in asked.spans.into_iter().zip(loaded.spans) {
+            self.table[slot].spans = Some(spans);
+        }
+        self.measured.extend(asked.lengths.into_iter().zip(loaded.lengths));
+        self.types.extend(asked.types.into_iter().zip(loaded.types));
+    }
+
+    /// Folds everything taken. Nothing may be needed any more. `now` is the wall clock: what
+    /// expires counts from it.
+    pub fn fold(&mut self, now: UnixMillis) {
+        let messages = std::mem::take(&mut self.batch.messages);
+        let readings = std::mem::take(&mut self.batch.readings);
+        let mut rest = &readings[..];
+        for message in &messages {
+            let (own, others) = rest.split_at(message.readings as usize);
+            rest = others;
+            if let Some(refusal) = message.refused {
+                self.meta.totals.dead[refusal.index()] += 1;
+                continue;
+            }
+            let (mut counted, mut retained) = (0, false);
+            for reading in own {
+                match self.fold_reading(reading, message.position, message.is_retained, now) {
+                    Outcome::Counted => counted += 1,
+                    Outcome::Retained => retained = true,
+                    Outcome::Overflow => {}
+                }
+            }
+            let totals = &mut self.meta.totals;
+            totals.readings += counted;
+            match (counted, retained) {
+                (0, false) => totals.overflow += 1,
+                (0, true) => totals.retained += 1,
+                _ => totals.decoded += 1,
+            }
+        }
+        for reading in &readings {
+            let series = &self.table[reading.slot];
+            if series.is_loaded && series.state.number == 0 {
+                self.table.forget(reading.slot);
+            }
+        }
+        // Their memory serves the next batch.
+        self.batch.messages = messages;
+        self.batch.readings = readings;
+        self.batch.messages.clear();
+        self.batch.readings.clear();
+    }
+
+    fn fold_reading(
+        &mut self,
+        reading: &Numbers,
+        position: Position,
+        is_retained: bool,
+        now: UnixMillis,
+    ) -> Outcome {
+        let series = &mut self.table[reading.slot];
+        if series.state.number > 0 && position <= series.floor {
+            return Outcome::Counted;
+        }
+        let ends = &series.state.statistics.ends;
+        let is_new = series.state.number == 0;
+        if is_retained && !is_new && !(reading.is_timed && reading.measured_at > ends.last_at) {
+            return Outcome::Retained;
+        }
+        if is_new {
+            if self.meta.series >= self.config.series_max {
+                return Outcome::Overflow;
+            }
+            self.meta.series += 1;
+            self.meta.next += 1;
+            series.state.number = self.meta.next;
+            series.spans = Some(Spans::default());
+        }
+        if series.dirty.is_none() {
+            series.dirty = Some(Box::new(Dirty { is_new, ..Dirty::default() }));
+            self.dirty.push(reading.slot);
+        }
+        let is_latest = reading.measured_at >= series.state.statistics.ends.last_at;
+        if is_latest && reading.attributes != series.state.attributes {
+            series.state.attributes = reading.attributes;
+            if let Some(dirty) = &mut series.dirty {
+                dirty.attributes = Some(reading.attributes);
+            }
+        }
+        series.state.statistics.fold(reading.value, reading.measured_at);
+        series.state.applied = position;
+        let clipped = |number, span, recorded: u32| {
+            let real = self.measured.get(&(number, span)).copied().unwrap_or(u32::MAX);
+            recorded.min(real - real % POINT_BYTES as u32)
+        };
+        let expires = |span| history::expires_at(span, now, self.config.readings_retention);
+        if !series.keep(reading, clipped, expires, now) {
+            self.meta.totals.history_full += 1;
+        }
+        Outcome::Counted
+    }
+
+    /// The entries of the batch.
+    pub fn uncommitted(&self) -> &[EntryId] {
+        &self.batch.ids
+    }
+}
+
+impl Series {
+    /// Puts a reading into the block of its span; `false` when that is full.
+    fn keep(
+        &mut self,
+        reading: &Numbers,
+        clipped: impl Fn(u64, i64, u32) -> u32,
+        expires: impl Fn(i64) -> UnixMillis,
+        now: UnixMillis,
+    ) -> bool {
+        let Some(dirty) = &mut self.dirty else { return false };
+        let number = self.state.number;
+        let span = history::span_of(reading.measured_at);
+        let open = &mut self.state.open;
+        let spans = self.spans.get_or_insert_default();
+        if span > open.span || open.bytes == 0 {
+            // The new span closes the open block: its final length goes into the index.
+            if open.bytes > 0 {
+                let kept = Kept { bytes: open.bytes, expires_at: expires(open.span) };
+                spans.set(open.span, kept);
+                dirty.spans.note(open.span, kept.to_string(), kept.expires_at);
+            }
+            *open = OpenBlock { span, bytes: spans.end_of(span, now) };
+            let kept = Kept { bytes: open.bytes, expires_at: expires(span) };
+            spans.set(span, kept);
+            dirty.spans.note(span, kept.to_string(), kept.expires_at);
+            dirty.spans.drop.extend(spans.prune(now, span));
+        }
+        let is_open = span == open.span;
+        let block = match dirty.blocks.iter_mut().position(|block| block.span == span) {
+            Some(place) => &mut dirty.blocks[place],
+            None => {
+                let recorded = if is_open { open.bytes } else { spans.end_of(span, now) };
+                let offset = clipped(number, span, recorded);
+                let expires_at = expires(span);
+                dirty.blocks.push(BlockWrite { span, offset, bytes: Vec::new(), expires_at });
+                let last = dirty.blocks.len() - 1;
+                &mut dirty.blocks[last]
+            }
+        };
+        let end = block.offset as usize + block.bytes.len() + POINT_BYTES;
+        let Some(end) = u32::try_from(end).ok().filter(|end| *end <= BLOCK_BYTES_MAX) else {
+            return false;
+        };
+        history::write_point(reading.measured_at, reading.value, &mut block.bytes);
+        block.expires_at = expires(span);
+        if is_open {
+            open.bytes = end;
+        } else {
+            let kept = Kept { bytes: end, expires_at: block.expires_at };
+            spans.set(span, kept);
+            dirty.spans.note(span, kept.to_string(), kept.expires_at);
+        }
+        true
+    }
+}
+
+/// The sensor id in a series' field.
+pub(super) fn sensor_of(field: &[u8]) -> &str {
+    let id = field.split(|byte| *byte == 0).next().unwrap_or_default();
+    // Fields are made of text, so this never falls back.
+    std::str::from_utf8(id).unwrap_or_default()
+}
+
+/// The type in a series' field.
+pub(super) fn type_of(field: &[u8]) -> Box<str> {
+    SeriesKey::from_field(field).map(|key| key.sensor_type).unwrap_or_default()
+}

@@ -1,0 +1,277 @@
+//! The owner of a shard: what it does next, as a state machine. No I/O, no clock.
+//!
+//! Its life: read what is committed, claim everything that is pending with anybody, fold it,
+//! commit it, then read new entries, fold, commit, and so on. Whatever goes wrong leads back to
+//! the beginning: what is in memory is dropped, and everything pending is claimed again before
+//! anything new is folded. That is safe at any point, because a commit is all or nothing per
+//! series, and each state says what it has applied.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::fold::{Fold, FoldConfig, Loaded, Needs};
+use super::plan::BatchLimits;
+use super::trail::{Committed, Trail};
+use crate::reading::UnixMillis;
+use crate::stream::commit::{Call, ENTRIES_PER_BATCH_MAX, Verdict};
+use crate::stream::{Entry, Meta, Patience};
+
+/// How long a read blocks: also how soon an idle owner notices that it should stop.
+pub const BLOCK_MAX: Duration = Duration::from_secs(1);
+/// Entries of one read. One entry may carry 512 messages, so that this is about 4,000: some
+/// milliseconds of folding, after which other tasks get their turn.
+const ENTRIES_PER_READ: usize = 8;
+/// Messages that a read should bring when entries are small.
+const MESSAGES_PER_READ: usize = 2048;
+
+/// The limits of the product: 100 ms (design §2.5), and sizes that keep a call of the script
+/// short and the memory of a batch within some tens of megabytes.
+pub const BATCH_LIMITS: BatchLimits = BatchLimits {
+    age_max: Duration::from_millis(100),
+    series_max: 20_000,
+    messages_max: 65_536,
+    entries_max: ENTRIES_PER_BATCH_MAX / 2,
+};
+
+/// What the task shall do.
+#[derive(Debug, PartialEq)]
+pub enum Action {
+    /// Read the shard's `m` hash and the number of its series; answer [`Event::Meta`].
+    ReadMeta,
+    /// Claim everything pending; answer [`Event::Claimed`].
+    Claim,
+    /// Load what is needed; answer [`Event::Loaded`].
+    Load(Needs),
+    /// Read new entries; answer [`Event::Read`].
+    Read {
+        /// At most so many.
+        count: usize,
+        /// How to wait.
+        patience: Patience,
+    },
+    /// Run [`Owner::call`]; answer [`Event::Verdict`].
+    Commit,
+    /// The shard belongs to somebody else, or everything is committed: end.
+    End(Ended),
+}
+
+/// How an owner's life ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Somebody else holds the fence.
+    Fenced,
+    /// It was asked to stop; everything it read is committed and the shard may be released.
+    Stopped,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The answer to [`Action::ReadMeta`].
+    Meta(Box<Meta>),
+    /// The answer to [`Action::Claim`], in the order of ids.
+    Claimed(Vec<Entry>),
+    /// The answer to [`Action::Load`].
+    Loaded(Loaded),
+    /// The answer to [`Action::Read`].
+    Read(Vec<Entry>),
+    /// The answer to [`Action::Commit`].
+    Verdict(Verdict),
+    /// An answer did not come, or could not be used. What was delivered or done is unknown.
+    Failed,
+}
+
+/// The owner of one shard.
+pub struct Owner {
+    fence: String,
+    fold: Fold,
+    trail: Trail,
+    /// Claimed entries that are not in the batch yet.
+    claimed: VecDeque<Entry>,
+    /// The calls that are left of a commit; the first is being run.
+    calls: VecDeque<Call>,
+    /// When the first entry of the batch was read, by the monotonic clock.
+    batch_since: Option<Duration>,
+    /// What the commit being run will have committed. Not before: trimming must never reach what
+    /// is only hoped to be committed.
+    committing: Option<Committed>,
+    /// Whether a read without waiting brought nothing.
+    is_drained: bool,
+    is_stopping: bool,
+    entries_per_read: usize,
+    token: fn() -> String,
+}
+
+impl Owner {
+    /// An owner that holds `fence`. `token` makes unique tokens. The first action is
+    /// [`Action::ReadMeta`].
+    #[must_use]
+    pub fn new(
+        fence: String,
+        config: FoldConfig,
+        stream_retention: Duration,
+        token: fn() -> String,
+    ) -> Self {
+        Self {
+            fence,
+            fold: Fold::new(config),
+            trail: Trail::new(stream_retention),
+            claimed: VecDeque::new(),
+            calls: VecDeque::new(),
+            batch_since: None,
+            committing: None,
+            is_drained: false,
+            is_stopping: false,
+            entries_per_read: ENTRIES_PER_READ,
+            token,
+        }
+    }
+
+    /// The call to run for [`Action::Commit`].
+    #[must_use]
+    pub fn call(&self) -> Option<&Call> {
+        self.calls.front()
+    }
+
+    /// From now on it takes what is there without waiting, commits, and ends.
+    pub fn stop(&mut self) {
+        self.is_stopping = true;
+        // What was written until now shall be read once more.
+        self.is_drained = false;
+    }
+
+    /// What to do after an event. `now` is the monotonic clock, `wall` the other one.
+    pub fn next(&mut self, event: Event, now: Duration, wall: UnixMillis) -> Action {
+        match event {
+            Event::Meta(meta) => self.begin(*meta, now),
+            Event::Claimed(entries) => {
+                self.claimed = entries.into();
+                self.take_claimed(now, wall)
+            }
+            Event::Loaded(loaded) => {
+                self.fold.load(loaded);
+                self.fold_or_load(now, wall)
+            }
+            Event::Read(entries) => self.take_read(&entries, now, wall),
+            Event::Verdict(verdict) => self.take_verdict(verdict, now, wall),
+            // A commit whose answer is unknown is run again: its token tells.
+            Event::Failed if !self.calls.is_empty() => Action::Commit,
+            Event::Failed => self.begin_again(),
+        }
+    }
+
+    fn begin(&mut self, meta: Meta, now: Duration) -> Action {
+        if meta.fence != self.fence {
+            return Action::End(Ended::Fenced);
+        }
+        // What others committed is in the stream for as long as if it had been read now.
+        self.trail.extend([Committed { last: meta.pos, read_at: now, bytes: 0 }]);
+        self.fold.begin(meta);
+        Action::Claim
+    }
+
+    fn begin_again(&mut self) -> Action {
+        self.claimed.clear();
+        self.calls.clear();
+        self.batch_since = None;
+        self.committing = None;
+        self.is_drained = false;
+        Action::ReadMeta
+    }
+
+    fn take_claimed(&mut self, now: Duration, wall: UnixMillis) -> Action {
+        let count = self.claimed.len().min(self.entries_per_read);
+        let entries: Vec<Entry> = self.claimed.drain(..count).collect();
+        self.take(&entries, now, wall)
+    }
+
+    fn take_read(&mut self, entries: &[Entry], now: Duration, wall: UnixMillis) -> Action {
+        self.is_drained = entries.is_empty();
+        let messages: usize = entries.iter().map(Entry::len).sum();
+        if let Some(per_entry) = messages.checked_div(entries.len()) {
+            let fitting = MESSAGES_PER_READ / per_entry.max(1);
+            self.entries_per_read = fitting.clamp(ENTRIES_PER_READ, BATCH_LIMITS.entries_max);
+        }
+        self.take(entries, now, wall)
+    }
+
+    fn take(&mut self, entries: &[Entry], now: Duration, wall: UnixMillis) -> Action {
+        if !entries.is_empty() {
+            self.batch_since.get_or_insert(now);
+            self.fold.take(entries);
+        }
+        self.fold_or_load(now, wall)
+    }
+
+    fn fold_or_load(&mut self, now: Duration, wall: UnixMillis) -> Action {
+        let needs = self.fold.needs();
+        if !needs.is_empty() {
+            return Action::Load(needs);
+        }
+        self.fold.fold(wall);
+        self.after_folding(now, wall)
+    }
+
+    fn after_folding(&mut self, now: Duration, wall: UnixMillis) -> Action {
+        let Some(since) = self.batch_since else {
+            return self.when_idle(now);
+        };
+        let is_full = self.fold.is_full(now.saturating_sub(since), &BATCH_LIMITS);
+        if is_full || (self.claimed.is_empty() && self.is_drained) {
+            return self.commit(now);
+        }
+        if self.claimed.is_empty() {
+            return Action::Read { count: self.entries_per_read, patience: Patience::None };
+        }
+        self.take_claimed(now, wall)
+    }
+
+    fn when_idle(&mut self, now: Duration) -> Action {
+        if self.is_stopping && self.is_drained {
+            return Action::End(Ended::Stopped);
+        }
+        if self.is_drained
+            && let Some(cut) = self.trail.cut(now)
+        {
+            let call = self.fold.plan_trim(cut, (self.token)());
+            self.calls.push_back(call);
+            return Action::Commit;
+        }
+        let patience = if self.is_stopping { Patience::None } else { Patience::UpTo(BLOCK_MAX) };
+        Action::Read { count: self.entries_per_read, patience }
+    }
+
+    fn commit(&mut self, now: Duration) -> Action {
+        let since = self.batch_since.take().unwrap_or(now);
+        let cut = self.trail.cut(now);
+        let last = self.fold.uncommitted().last().copied();
+        let bytes = self.fold.batch.bytes;
+        self.committing = last.map(|last| Committed { last, read_at: since, bytes });
+        self.calls = self.fold.plan(cut, self.token).into();
+        Action::Commit
+    }
+
+    fn take_verdict(&mut self, verdict: Verdict, now: Duration, wall: UnixMillis) -> Action {
+        match verdict {
+            Verdict::Written | Verdict::Done => {
+                self.calls.pop_front();
+                if !self.calls.is_empty() {
+                    return Action::Commit;
+                }
+                self.fold.committed();
+                self.trail.extend(self.committing.take());
+                if self.claimed.is_empty() {
+                    self.when_idle(now)
+                } else {
+                    self.take_claimed(now, wall)
+                }
+            }
+            Verdict::Fenced => Action::End(Ended::Fenced),
+            Verdict::Conflict | Verdict::Pending => self.begin_again(),
+            Verdict::Reload => {
+                self.fold.distrust_lengths();
+                self.begin_again()
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The task that connects an owner to Redis and the clocks.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::fold::{FoldConfig, Loaded, Needs};
+use super::metrics::OwnerMetrics;
+use super::owner::{Action, BLOCK_MAX, Ended, Event, Owner};
+use super::state::{State, Unreadable};
+use crate::clock::Clock;
+use crate::history::Spans;
+use crate::stream::{Backoff, Consumer, Error, Ledger, Server, ShardKeys, random_hex};
+
+/// What every owner of a process needs.
+#[derive(Clone, Debug)]
+pub struct OwnerContext {
+    /// Where Redis is.
+    pub server: Server,
+    /// The wall clock, for expiry.
+    pub clock: Clock,
+    /// What folding has to know.
+    pub fold: FoldConfig,
+    /// How long committed entries stay in the stream.
+    pub stream_retention: Duration,
+}
+
+/// Why an owner cannot go on for now.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Stream(#[from] Error),
+    #[error(transparent)]
+    State(#[from] Unreadable),
+}
+
+struct Task {
+    consumer: Consumer,
+    ledger: Ledger,
+    metrics: OwnerMetrics,
+}
+
+/// Owns a shard under `fence` until somebody else does or `stop` is said. While Redis is away it
+/// goes on trying; when it is also asked to stop then, it ends, and what is not committed stays
+/// pending for whoever comes next.
+pub async fn own(
+    context: Arc<OwnerContext>,
+    keys: ShardKeys,
+    fence: String,
+    stop: CancellationToken,
+) -> Ended {
+    let started = Instant::now();
+    let shard = keys.shard.0;
+    let mut owner =
+        Owner::new(fence.clone(), context.fold.clone(), context.stream_retention, random_hex);
+    let mut task = Task {
+        consumer: Consumer::new(context.server.clone(), keys.clone(), fence.clone(), BLOCK_MAX),
+        ledger: Ledger::new(context.server.clone(), keys, fence),
+        metrics: OwnerMetrics::new(),
+    };
+    let mut backoff = Backoff::default();
+    let mut action = Action::ReadMeta;
+    let mut is_stopping = false;
+    loop {
+        if stop.is_cancelled() && !is_stopping {
+            is_stopping = true;
+            owner.stop();
+        }
+        let event = match task.act(action, &owner).await {
+            Ok(Step::Event(event)) => {
+                backoff.reset();
+                event
+            }
+            Ok(Step::End(ended)) => return ended,
+            Err(Trouble::Stream(error)) if error.is_group_missing() => {
+                tracing::error!(shard, %error, "the shard's stream was removed; beginning anew");
+                return Ended::Fenced;
+            }
+            Err(trouble) => {
+                let wait = backoff.next_wait();
+                tracing::warn!(shard, error = %trouble, ?wait, "cannot aggregate; trying again");
+                if tokio::time::timeout(wait, stop.cancelled()).await.is_ok() {
+                    return Ended::Fenced;
+                }
+                Event::Failed
+            }
+        };
+        action = owner.next(event, started.elapsed(), context.clock.now());
+    }
+}
+
+enum Step {
+    Event(Event),
+    End(Ended),
+}
+
+impl Task {
+    async fn act(&mut self, action: Action, owner: &Owner) -> Result<Step, Trouble> {
+        let event = match action {
+            Action::ReadMeta => Event::Meta(Box::new(self.ledger.meta().await?)),
+            Action::Claim => {
+                let entries = self.consumer.claim_everything().await?;
+                self.metrics.claimed.increment(entries.len() as u64);
+                Event::Claimed(entries)
+            }
+            Action::Load(needs) => Event::Loaded(self.load(&needs).await?),
+            Action::Read { count, patience } => {
+                let entries = self.consumer.read(count, patience).await?;
+                self.metrics.entries.increment(entries.len() as u64);
+                Event::Read(entries)
+            }
+            Action::Commit => match owner.call() {
+                Some(call) => {
+                    let before = Instant::now();
+                    let verdict = self.ledger.commit(call).await?;
+                    self.metrics.answered(verdict, call, before.elapsed());
+                    Event::Verdict(verdict)
+                }
+                None => Event::Failed,
+            },
+            Action::End(ended) => return Ok(Step::End(ended)),
+        };
+        Ok(Step::Event(event))
+    }
+
+    async fn load(&mut self, needs: &Needs) -> Result<Loaded, Trouble> {
+        let states = self.ledger.states(&needs.states).await?;
+        let unpack = |packed: Option<Vec<u8>>| packed.map(|it| State::unpack(&it)).transpose();
+        let spans = self.ledger.spans(&needs.spans).await?;
+        let types = self.ledger.types(&needs.types).await?;
+        Ok(Loaded {
+            states: states.into_iter().map(unpack).collect::<Result<_, _>>()?,
+            spans: spans.into_iter().map(Spans::from_fields).collect(),
+            lengths: self.ledger.lengths(&needs.lengths).await?,
+            types: types.into_iter().map(Option::unwrap_or_default).collect(),
+        })
+    }
+}
