@@ -100,6 +100,20 @@ impl Link {
         self.judge(answer).await
     }
 
+    /// Runs a script on the shared connection, loading it when Redis does not know it. After an
+    /// I/O error the connection is dropped.
+    ///
+    /// # Errors
+    /// Whatever connecting or the script answered. A timeout means *unknown*.
+    pub async fn invoke<T>(&self, call: &redis::ScriptInvocation<'_>) -> Result<T, Error>
+    where
+        T: redis::FromRedisValue,
+    {
+        let mut connection = self.connection().await?;
+        let answer = call.invoke_async(&mut connection).await;
+        self.judge(answer).await
+    }
+
     async fn connection(&self) -> Result<MultiplexedConnection, Error> {
         let mut current = self.current.lock().await;
         if let Some(connection) = &*current {
