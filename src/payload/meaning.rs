@@ -8,6 +8,11 @@ use crate::refusal::Refusal;
 /// How far ahead of ours a sensor's clock may be (design §6).
 pub const FUTURE_MS_MAX: i64 = 5 * 60 * 1000;
 
+/// The level of a topic that names the sensor, counted from 1: `sensors/temp_01/temperature`.
+pub(super) const SENSOR_LEVEL: usize = 2;
+/// The level of a topic that names the type.
+pub(super) const TYPE_LEVEL: usize = 3;
+
 /// What a sensor, and a type, is called when nothing names it.
 const UNNAMED: &str = "unknown";
 
@@ -51,23 +56,36 @@ fn looks_like_a_zone(ahead: i64) -> bool {
     ahead <= ZONE_MS_MAX + ZONE_SLACK_MS && beside <= 2 * ZONE_SLACK_MS
 }
 
-/// Level 2 or 3 of a topic and the like, counted from 1; `None` when there is none.
-pub(super) fn topic_level(topic: &str, level: usize) -> Option<&str> {
-    topic.split('/').nth(level - 1)
-}
-
-/// A sensor id or type: what the payload names, else what the topic names, else `unknown`.
-/// Empty is absent.
+/// A sensor id or type: what the payload names, else what stands at that level of the topic
+/// (counted from 1), else `unknown`. Empty is absent.
 pub(super) fn id<'a>(
     named: Option<&'a str>,
-    topic_level: Option<&'a str>,
+    topic: &'a str,
+    level: usize,
 ) -> Result<Cow<'a, str>, Refusal> {
-    let present = |text: &&str| !text.is_empty();
-    let id = named.filter(present).or(topic_level.filter(present)).unwrap_or(UNNAMED);
-    if id.len() > ID_BYTES_MAX || id.chars().any(char::is_control) {
+    let is_present = |text: &&str| !text.is_empty();
+    let in_topic = || topic_level(topic, level).filter(is_present);
+    let id = named.filter(is_present).or_else(in_topic).unwrap_or(UNNAMED);
+    if id.len() > ID_BYTES_MAX || has_control_character(id) {
         return Err(Refusal::BadId);
     }
     Ok(Cow::Borrowed(id))
+}
+
+/// `topic.split('/').nth(level - 1)`, which takes longer on texts as short as topics.
+fn topic_level(topic: &str, level: usize) -> Option<&str> {
+    let slash_in = |text: &str| text.bytes().position(|byte| byte == b'/');
+    let mut rest = topic;
+    for _ in 1..level {
+        rest = &rest[slash_in(rest)? + 1..];
+    }
+    Some(&rest[..slash_in(rest).unwrap_or(rest.len())])
+}
+
+/// Most ids are ASCII, which is quicker to look through.
+fn has_control_character(text: &str) -> bool {
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    !is_plain && text.chars().any(char::is_control)
 }
 
 /// A value written as text, with white space around it allowed.

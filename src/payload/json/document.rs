@@ -168,26 +168,35 @@ impl<'d> Document<'d> {
         self.start_of(at).map_or("", |start| scalar(&self.text[self.starts[start] as usize..]))
     }
 
-    /// An object or array as it was sent, without the white space between its tokens.
-    pub(super) fn compact_text(&self, at: usize) -> Cow<'d, str> {
-        let Some(first) = self.start_of(at) else {
-            return Cow::Borrowed("");
-        };
-        let mut depth = 0_usize;
-        let mut end = self.text.len();
-        for start in &self.starts[first..] {
-            match self.text[*start as usize] {
+    /// An object or array as it was sent, but without white space between its tokens.
+    pub(super) fn compact_text(&self, at: usize) -> Option<Cow<'d, str>> {
+        let starts = &self.starts[self.start_of(at)?..];
+        let text = &self.text[*starts.first()? as usize..];
+        // What stands between two gaps is copied in one go; without gaps nothing is.
+        let mut compact = Vec::new();
+        let (mut kept, mut end, mut depth) = (0, 0, 0_usize);
+        for start in starts {
+            let start = (*start - starts[0]) as usize;
+            let gap = text[..start].trim_ascii_end().len();
+            if gap < start {
+                compact.extend_from_slice(&text[kept..gap]);
+                kept = start;
+            }
+            match text[start] {
                 b'{' | b'[' => depth += 1,
                 b'}' | b']' => depth -= 1,
                 _ => {}
             }
             if depth == 0 {
-                end = *start as usize + 1;
+                end = start + 1;
                 break;
             }
         }
-        let text = &self.text[self.starts[first] as usize..end];
-        compact(std::str::from_utf8(text).unwrap_or(""))
+        if compact.is_empty() {
+            return std::str::from_utf8(&text[..end]).ok().map(Cow::Borrowed);
+        }
+        compact.extend_from_slice(&text[kept..end]);
+        String::from_utf8(compact).ok().map(Cow::Owned)
     }
 
     /// The node behind a node and all it holds.
@@ -205,23 +214,4 @@ impl<'d> Document<'d> {
             |start: &u32| !matches!(self.text[*start as usize], b'}' | b']' | b':' | b',');
         self.starts.iter().enumerate().filter(|(_, start)| is_node(start)).nth(at).map(|(n, _)| n)
     }
-}
-
-/// JSON text without the white space between tokens.
-fn compact(text: &str) -> Cow<'_, str> {
-    let is_space = |char: char| matches!(char, ' ' | '\t' | '\n' | '\r');
-    if !text.contains(is_space) {
-        return Cow::Borrowed(text);
-    }
-    let (mut in_string, mut escaped) = (false, false);
-    let kept = text.chars().filter(|char| {
-        match char {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => in_string = !in_string,
-            _ => {}
-        }
-        in_string || !is_space(*char)
-    });
-    Cow::Owned(kept.collect())
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use simd_json::{Node, StaticNode};
 
 use crate::payload::decoder::Input;
-use crate::payload::meaning::{self, Measured};
+use crate::payload::meaning::{self, Measured, SENSOR_LEVEL, TYPE_LEVEL};
 use crate::payload::naive_time::Zone;
 use crate::payload::timestamp;
 use crate::reading::{LOCATION_BYTES_MAX, METADATA_BYTES_MAX, Reading, UNIT_BYTES_MAX, UnixMillis};
@@ -40,8 +40,8 @@ pub(super) fn read<'d>(
     }
     let fields = fields(document, object);
     let value = value(document, fields.value)?;
-    let sensor_id = id(document, fields.sensor_id, meaning::topic_level(input.topic, 2))?;
-    let sensor_type = id(document, fields.sensor_type, meaning::topic_level(input.topic, 3))?;
+    let sensor_id = id(document, fields.sensor_id, input.topic, SENSOR_LEVEL)?;
+    let sensor_type = id(document, fields.sensor_type, input.topic, TYPE_LEVEL)?;
     let timestamp = timestamp(document, fields.timestamp, zone)?;
     let measured = Measured::new(timestamp, input.received_at);
     let mut left_out = 0;
@@ -99,7 +99,8 @@ fn value(document: &Document<'_>, field: Option<usize>) -> Result<f64, Refusal> 
 fn id<'d>(
     document: &Document<'d>,
     field: Option<usize>,
-    topic_level: Option<&'d str>,
+    topic: &'d str,
+    level: usize,
 ) -> Result<Cow<'d, str>, Refusal> {
     let named = match field.map(|at| (at, document.node(at))) {
         None | Some((_, Node::Static(StaticNode::Null))) => None,
@@ -111,7 +112,7 @@ fn id<'d>(
             return Err(Refusal::WrongType);
         }
     };
-    meaning::id(named, topic_level)
+    meaning::id(named, topic, level)
 }
 
 /// Absent when it is missing, null or blank.
@@ -157,12 +158,12 @@ fn metadata<'d>(document: &Document<'d>, field: Option<usize>, left_out: &mut u8
     let Some(at) = field else {
         return NONE;
     };
-    if document.shape(at) == Shape::Object {
-        let text = document.compact_text(at);
-        if text.len() <= METADATA_BYTES_MAX {
-            return text;
-        }
-    }
-    *left_out += 1;
-    NONE
+    let text = match document.shape(at) {
+        Shape::Object => document.compact_text(at),
+        Shape::Array { .. } | Shape::Scalar => None,
+    };
+    text.filter(|text| text.len() <= METADATA_BYTES_MAX).unwrap_or_else(|| {
+        *left_out += 1;
+        NONE
+    })
 }
