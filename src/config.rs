@@ -16,8 +16,8 @@ mod value;
 pub use arguments::{Cli, Command, HealthArguments, SimulateArguments};
 pub use error::SettingError;
 pub use settings::{
-    Auth, Broker, Credentials, Durability, Effective, LogFormat, MqttListen, PublicUrl,
-    RedisMemory, RedisTarget, Roles, Secret, Settings,
+    Auth, Broker, Durability, Effective, LogFormat, MqttListen, PublicUrl, RedisMemory,
+    RedisTarget, Roles, Secret, Settings,
 };
 pub use sources::{Environment, Flags, Origin};
 pub use table::{Kind, VARIABLES, Variable};

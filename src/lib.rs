@@ -15,8 +15,6 @@ pub mod reading;
 pub mod refusal;
 pub mod shard;
 
-pub mod config;
-
 pub mod ingest;
 pub mod stream;
 
@@ -27,3 +25,9 @@ pub mod history;
 pub mod aggregate;
 
 pub mod embedded;
+
+pub mod config;
+
+pub mod commands;
+
+pub mod app;

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::{SettingError, shown};
-use super::settings::{Credentials, Effective, MqttListen, Roles, Secret, Settings};
+use super::settings::{Effective, MqttListen, Roles, Secret, Settings};
 use super::sources::{Environment, Flags, Given, Origin, Sources};
 use super::table::{self, VARIABLES};
 use super::value::{self, Impossible, Parsed};
+use crate::ingest::Credentials;
 
 /// Readings older than a century are nobody's measurement: a guess.
 const RETENTION_MAX: Duration = Duration::from_hours(100 * 365 * 24);
@@ -162,7 +163,7 @@ impl Reader {
                 None
             }
             (Some(username), password) => {
-                let password = password.unwrap_or_else(|| Secret::new(""));
+                let password = password.map_or_else(String::new, |word| word.reveal().to_owned());
                 Some(Credentials { username, password })
             }
         }
@@ -247,6 +248,11 @@ fn contradictions(settings: &Settings) -> Vec<SettingError> {
         let why = "leaves nobody who takes the readings of --simulate";
         wrong("STREAMGAUGE_ROLES", why, "ingest among the roles");
     }
+    // What the simulated sensors publish under.
+    if settings.simulate.is_some() && !settings.topics.accepts("sensors/kitchen/temperature") {
+        let why = "takes none of the readings of --simulate";
+        wrong("MQTT_TOPICS", why, "sensors/+/+ among the filters");
+    }
     if settings.mqtt_connections > 1 && settings.mqtt_share.is_none() {
         let why = "without STREAMGAUGE_MQTT_SHARE would get every message several times";
         wrong("STREAMGAUGE_MQTT_CONNECTIONS", why, "1, or STREAMGAUGE_MQTT_SHARE beside it");
@@ -262,7 +268,7 @@ fn contradictions(settings: &Settings) -> Vec<SettingError> {
             let allowed = "MQTT_USERNAME and MQTT_PASSWORD, or STREAMGAUGE_MQTT_ANONYMOUS=true";
             wrong("STREAMGAUGE_MQTT_LISTEN", why, allowed);
         }
-        let wordless = |login: &Credentials| login.password.reveal().is_empty();
+        let wordless = |login: &Credentials| login.password.is_empty();
         if settings.mqtt_credentials.as_ref().is_some_and(wordless) {
             let why = "is open beyond this machine and MQTT_USERNAME comes without a password";
             let allowed = "MQTT_PASSWORD beside it, or STREAMGAUGE_MQTT_ANONYMOUS=true";

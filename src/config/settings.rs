@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::sources::Origin;
+use crate::ingest::{Credentials, TopicFilters};
+use crate::payload::NaiveTime;
 use crate::shard::ShardCount;
 
 /// Everything that was decided before the first socket opens. Only the application, which
@@ -14,10 +16,11 @@ use crate::shard::ShardCount;
 pub struct Settings {
     /// Brokers to subscribe to; empty when none was given (design §3 says what then happens).
     pub brokers: Vec<Broker>,
-    /// For the brokers, and required from devices by the listener.
+    /// For the brokers, and required from devices by the listener. The password is empty when a
+    /// broker takes a name alone.
     pub mqtt_credentials: Option<Credentials>,
-    /// Topic filters, at least one.
-    pub topics: Vec<String>,
+    /// Topics that the doors take in.
+    pub topics: TopicFilters,
     /// `None`: a supervised child.
     pub redis: Option<RedisTarget>,
     /// `None`: generated and kept in the data directory.
@@ -46,8 +49,8 @@ pub struct Settings {
     pub mqtt_connections: u16,
     /// Group of a shared subscription.
     pub mqtt_share: Option<String>,
-    /// `utc`, `local` or an IANA name.
-    pub naive_time: String,
+    /// Zone of timestamps that carry none.
+    pub naive_time: NaiveTime,
     /// How long raw readings are kept.
     pub readings_retention: Duration,
     /// How long committed entries stay in the streams.
@@ -99,15 +102,6 @@ pub struct Broker {
     pub host: String,
     /// TCP port.
     pub port: u16,
-}
-
-/// What a device, or Streamgauge towards a broker, signs in with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credentials {
-    /// Not empty.
-    pub username: String,
-    /// Empty when the broker takes a name alone.
-    pub password: Secret,
 }
 
 /// Text that is never printed by accident.

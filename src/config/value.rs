@@ -8,6 +8,8 @@ use bytesize::ByteSize;
 
 use super::settings::{Auth, RedisTarget, Roles};
 use super::settings::{Broker, Durability, LogFormat, MqttListen, PublicUrl, RedisMemory};
+use crate::ingest::TopicFilters;
+use crate::payload::NaiveTime;
 use crate::shard::ShardCount;
 
 /// What is wrong, and what is allowed.
@@ -265,38 +267,22 @@ pub(super) fn share(text: &str) -> Parsed<String> {
     Ok(text.to_owned())
 }
 
-pub(super) fn naive_time(text: &str) -> Parsed<String> {
-    let known = text == "utc" || text == "local" || jiff::tz::TimeZone::get(text).is_ok();
-    match known {
-        true => Ok(text.to_owned()),
-        false => impossible(
+pub(super) fn naive_time(text: &str) -> Parsed<NaiveTime> {
+    NaiveTime::parse(text).or_else(|_| {
+        impossible(
             "is not a zone that this machine knows",
             "utc, local, or an IANA name such as Europe/Berlin",
-        ),
-    }
+        )
+    })
 }
 
-pub(super) fn topics(text: &str) -> Parsed<Vec<String>> {
-    const ALLOWED: &str = "a comma list of MQTT filters such as sensors/+/+ or plant/#";
-    let filters: Vec<String> = list(text).map(str::to_owned).collect();
-    if filters.is_empty() {
-        return impossible("has no filter", ALLOWED);
-    }
-    for filter in &filters {
-        let is_level = |level: &str| matches!(level, "+" | "#") || !level.contains(['+', '#']);
-        let many = filter.find('#').is_some_and(|at| at + 1 < filter.len());
-        if !filter.split('/').all(is_level) || many || filter.contains('\0') {
-            return impossible(format!("has a filter that is none ({filter:?})"), ALLOWED);
-        }
-        if filter.len() > usize::from(u16::MAX) {
-            return impossible("has a filter over 65,535 bytes", ALLOWED);
-        }
-        if filter.starts_with("$share/") {
-            let why = "has a shared subscription, which belongs in STREAMGAUGE_MQTT_SHARE";
-            return impossible(why, ALLOWED);
-        }
-    }
-    Ok(filters)
+pub(super) fn topics(text: &str) -> Parsed<TopicFilters> {
+    TopicFilters::parse(text).or_else(|error| {
+        impossible(
+            format!("cannot be used ({error})"),
+            "a comma list of MQTT filters such as sensors/+/+ or plant/#",
+        )
+    })
 }
 
 pub(super) fn auth(text: &str) -> Parsed<Auth> {

@@ -12,8 +12,10 @@ mod machine;
 mod redis_child;
 mod redis_home;
 mod redis_server;
+mod simulator;
 
 pub use data_dir::{DataDir, Kept};
 pub use error::Error;
 pub use machine::memory_bytes;
 pub use redis_server::{RedisServer, RedisState};
+pub use simulator::Simulator;
