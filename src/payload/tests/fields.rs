@@ -307,3 +307,22 @@ fn a_refusal_leaves_nothing_behind_for_the_next_message() {
         assert_eq!(answer, decode(r#"{"value":3}"#));
     }
 }
+
+#[test]
+fn a_panic_of_the_receiver_leaves_the_decoder_fit_for_the_next_message() {
+    let mut decoder = Decoder::new(NaiveTime::Utc);
+    let payload = br#"{"value":1,"location":"here"}"#;
+    let input = Input { topic: TOPIC, payload, received_at: UnixMillis(RECEIVED_AT) };
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        decoder.decode(&input, &mut |reading| panic!("asked to panic at {}", reading.value))
+    }));
+    assert!(caught.is_err());
+    assert_eq!(decode_with(&mut decoder, TOPIC, payload), decode(payload));
+}
+
+#[test]
+fn a_decoder_can_move_to_another_thread() {
+    let mut decoder = Decoder::new(NaiveTime::Utc);
+    let elsewhere = std::thread::spawn(move || decode_with(&mut decoder, TOPIC, b"[]"));
+    assert_eq!(elsewhere.join().unwrap(), Err(MissingValue));
+}

@@ -181,6 +181,18 @@ fn a_naive_time_is_of_the_zone_that_the_setting_names() {
     );
 }
 
+#[test]
+fn the_range_is_that_of_the_calendar_library() {
+    for (bound, outside) in [(jiff::Timestamp::MIN, -1), (jiff::Timestamp::MAX, 1)] {
+        let ms = bound.as_millisecond();
+        let in_ns = |ms: i64| timestamp::from_whole(i128::from(ms) * 1_000_000);
+        assert_eq!(in_ns(ms), Some(UnixMillis(ms)));
+        assert_eq!(in_ns(ms + outside), None);
+    }
+    assert_eq!(scanned("9999-12-30T22:00:00.999Z", "utc"), Some(253_402_207_200_999));
+    assert_eq!(scanned("9999-12-30T22:00:01Z", "utc"), None);
+}
+
 fn fraction() -> impl Strategy<Value = String> {
     prop_oneof![Just(String::new()), "[.][0-9]{1,9}"]
 }
