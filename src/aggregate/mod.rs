@@ -8,8 +8,10 @@ mod batch;
 mod fold;
 mod metrics;
 mod owner;
+mod ownership;
 mod plan;
 mod series;
+pub mod shares;
 pub mod state;
 pub mod statistic;
 mod task;
@@ -19,5 +21,6 @@ mod trail;
 
 pub use fold::{FoldConfig, Loaded, Needs};
 pub use owner::{Action, BATCH_LIMITS, Ended, Event, Owner};
+pub use ownership::{Member, Ownership, Pace};
 pub use plan::BatchLimits;
 pub use task::{OwnerContext, own};

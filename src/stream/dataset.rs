@@ -70,6 +70,18 @@ impl Dataset {
         let About { maxmemory, system_memory, .. } = about;
         Ok(Self { shards, generation, durability, maxmemory, system_memory })
     }
+
+    /// Looks whether the data set is still the one that was opened, and writes it anew when it
+    /// is gone; true when its generation is another now.
+    ///
+    /// # Errors
+    /// As [`Dataset::open`].
+    pub async fn renew(&mut self, link: &Link) -> Result<bool, Error> {
+        let (_shards, generation) = adopt(link, Some(self.shards)).await?;
+        let is_another = generation != self.generation;
+        self.generation = generation;
+        Ok(is_another)
+    }
 }
 
 /// What INFO says of a server.
