@@ -24,6 +24,8 @@ pub mod history;
 
 pub mod aggregate;
 
+pub mod serve;
+
 pub mod embedded;
 
 pub mod config;

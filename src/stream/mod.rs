@@ -6,9 +6,11 @@
 //! Knows nothing of: payload formats, statistics, browsers.
 
 mod backoff;
+pub mod catalogue;
 pub mod commit;
 mod connection;
 mod consumer;
+pub mod credentials;
 mod dataset;
 pub mod entry;
 mod error;

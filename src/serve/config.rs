@@ -1,0 +1,77 @@
+//! What the room is given: settings, and what other rooms lend it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::watch;
+
+use super::readiness::Readiness;
+use crate::clock::Clock;
+use crate::payload::NaiveTime;
+use crate::stream::{Link, ShardKeys};
+
+/// Who may do what.
+#[derive(Clone)]
+pub enum AuthMode {
+    /// `Authorization: Bearer`, or a session that was opened with the token.
+    Token {
+        /// The token, given or generated; never logged.
+        token: String,
+    },
+    /// Everybody who reaches the port may do everything.
+    None,
+}
+
+impl std::fmt::Debug for AuthMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Token { .. } => f.write_str("Token"),
+            Self::None => f.write_str("None"),
+        }
+    }
+}
+
+/// The settings of the room.
+#[derive(Clone)]
+pub struct ServeConfig {
+    /// Where to listen; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// The address people use, as `https://host[:port][/prefix]`; `None`: nobody said.
+    pub public_url: Option<String>,
+    /// Who may do what.
+    pub auth: AuthMode,
+    /// Keys the HMAC under which sessions are stored; the same in all `serve` processes.
+    pub secret_key: Vec<u8>,
+    /// The zone of timestamps that carry none.
+    pub naive_time: NaiveTime,
+    /// How long raw readings are kept.
+    pub readings_retention: Duration,
+}
+
+/// Where devices reach this process's listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerInfo {
+    /// Its port.
+    pub port: u16,
+    /// The user name that devices must give, when they must give one.
+    pub username: Option<String>,
+}
+
+/// What the other rooms lend.
+#[derive(Clone)]
+pub struct Deps {
+    /// Shared with the rooms that speak short commands to Redis.
+    pub link: Arc<Link>,
+    /// The shards' keys in ascending order; empty until the data set's number of shards is known.
+    pub shards: watch::Receiver<Arc<[ShardKeys]>>,
+    /// The listener of this process; `None` without one, or not bound yet.
+    pub listener: watch::Receiver<Option<ListenerInfo>>,
+    /// The wall clock.
+    pub clock: Clock,
+    /// What every part says of itself; the room adds `catalogue`.
+    pub readiness: Readiness,
+    /// Renders what all rooms measured.
+    pub prometheus: PrometheusHandle,
+}

@@ -1,0 +1,12 @@
+//! One file per resource.
+//!
+//! In: a request that was let in. Out: its answer.
+//! Refused: parameters that make no sense, by name.
+//! Knows nothing of: credentials, host names, limits; those were judged before.
+
+pub(super) mod health;
+pub(super) mod metrics;
+pub(super) mod openapi;
+pub(super) mod pages;
+pub(super) mod sensors;
+pub(super) mod signin;

@@ -1,0 +1,79 @@
+//! Series with their statistics, out of the table.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+
+use crate::serve::answer;
+use crate::serve::error::Fault;
+use crate::serve::listing::{Filter, Sort, select};
+use crate::serve::query::{Kind, Parameter};
+use crate::serve::router::Reply;
+use crate::serve::service::{Asked, Service};
+use crate::serve::table::Rows;
+use crate::serve::view::SensorList;
+
+/// Rows in one answer (design §7).
+pub(in crate::serve) const ROWS_MAX: usize = 10_000;
+
+pub(in crate::serve) const PARAMETERS: &[Parameter] = &[
+    Parameter { name: "q", about: "Part of the sensor id, in any case.", kind: Kind::Text },
+    Parameter { name: "type", about: "Only this type.", kind: Kind::Text },
+    Parameter { name: "location", about: "Only this location.", kind: Kind::Text },
+    Parameter {
+        name: "sort",
+        about: "sensor_id (default), last_reading or count; with - in front descending.",
+        kind: Kind::Text,
+    },
+    Parameter { name: "limit", about: "Rows at most, 1 to 10,000 (default).", kind: Kind::Whole },
+    Parameter { name: "cursor", about: "The `next` of the page before.", kind: Kind::Text },
+];
+
+/// `GET /api/sensors`.
+pub(in crate::serve) fn list(service: &Arc<Service>, asked: Asked) -> Reply<'_> {
+    Box::pin(async move {
+        let query = &asked.query;
+        let filter = Filter {
+            part_of_id: query.text("q").map(str::to_lowercase),
+            sensor_type: query.text("type").map(str::to_owned),
+            location: query.text("location").map(str::to_owned),
+        };
+        let sort = Sort::parse(query.text("sort"))?;
+        let limit = query.whole("limit", 1, ROWS_MAX)?.unwrap_or(ROWS_MAX);
+        let cursor = sort.cursor(query.text("cursor"))?;
+        let table = service.table.clone();
+        answer::large_json(asked.encodings(), move || {
+            let rows = table.read();
+            check_loaded(&rows)?;
+            let (page, next) = select(&rows, &filter, sort, cursor.as_ref(), limit);
+            Ok(answer::to_bytes(&SensorList::new(&page, next, rows.as_of)))
+        })
+        .await
+    })
+}
+
+/// `GET /api/sensors/{id}`.
+pub(in crate::serve) fn one(service: &Arc<Service>, asked: Asked) -> Reply<'_> {
+    Box::pin(async move {
+        let id = asked.open.clone().unwrap_or_default();
+        let body = {
+            let rows = service.table.read();
+            let of_sensor: Vec<_> = rows.sensor(&id).collect();
+            if of_sensor.is_empty() {
+                check_loaded(&rows)?;
+                return Err(Fault::UnknownSensor(id.clone()));
+            }
+            answer::to_bytes(&SensorList::new(&of_sensor, None, rows.as_of))
+        };
+        Ok(answer::json_bytes(StatusCode::OK, asked.encodings(), body).await)
+    })
+}
+
+/// Before the first load is complete nobody can say what is there.
+pub(in crate::serve) fn check_loaded(rows: &Rows) -> Result<(), Fault> {
+    if rows.as_of.is_some() {
+        return Ok(());
+    }
+    let outside = "the sensors are not loaded from Redis yet";
+    Err(Fault::Unavailable { outside, inside: String::new() })
+}

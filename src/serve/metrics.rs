@@ -1,0 +1,80 @@
+//! What the room measures of itself. Handles are taken once; labels come from closed sets.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hyper::StatusCode;
+use metrics::{Counter, Gauge, counter, gauge};
+
+/// The room's metrics.
+pub(super) struct Metrics {
+    /// Answers by the first digit of their status, from 1.
+    answers: [Counter; 5],
+    accepts_failed: Counter,
+    connections: Arc<Level>,
+    clients: Arc<Level>,
+}
+
+/// Something that goes up and down, shown as a gauge and readable here.
+struct Level {
+    now: AtomicU64,
+    gauge: Gauge,
+}
+
+/// One of them; gone when dropped.
+pub(super) struct Held(Arc<Level>);
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let level = |gauge| Arc::new(Level { now: AtomicU64::new(0), gauge });
+        Self {
+            answers: ["1xx", "2xx", "3xx", "4xx", "5xx"]
+                .map(|class| counter!("streamgauge_http_answers_total", "status" => class)),
+            accepts_failed: counter!("streamgauge_http_accepts_failed_total"),
+            connections: level(gauge!("streamgauge_http_connections")),
+            clients: level(gauge!("streamgauge_websocket_clients")),
+        }
+    }
+
+    pub(super) fn answered(&self, status: StatusCode) {
+        let class = usize::from(status.as_u16() / 100);
+        if let Some(counter) = self.answers.get(class.saturating_sub(1)) {
+            counter.increment(1);
+        }
+    }
+
+    pub(super) fn accept_failed(&self) {
+        self.accepts_failed.increment(1);
+    }
+
+    pub(super) fn connection_opened(&self) -> Held {
+        Held::new(&self.connections)
+    }
+
+    pub(super) fn client_connected(&self) -> Held {
+        Held::new(&self.clients)
+    }
+
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.now.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn clients(&self) -> u64 {
+        self.clients.now.load(Ordering::Relaxed)
+    }
+}
+
+impl Held {
+    fn new(level: &Arc<Level>) -> Self {
+        level.now.fetch_add(1, Ordering::Relaxed);
+        level.gauge.increment(1.0);
+        Self(level.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::Relaxed);
+        self.0.gauge.decrement(1.0);
+    }
+}

@@ -1,0 +1,35 @@
+//! Everything that a browser or another program sees: HTTP and WebSocket.
+//!
+//! In: requests, events of browsers; states, readings and totals from Redis; entries, read along
+//! with the aggregation. Out: JSON, the page, metrics, live readings.
+//! Refused: whoever has no credential, foreign hosts and origins, impossible parameters; each with
+//! a status and a sentence that names the thing.
+//! Knows nothing of: MQTT; how a reading came in; how it is committed.
+
+mod accept;
+mod answer;
+mod assets;
+mod auth;
+mod config;
+mod error;
+mod hex;
+mod host;
+mod http;
+mod listing;
+mod metrics;
+mod openapi;
+mod query;
+mod rates;
+mod readiness;
+mod refresh;
+mod router;
+mod service;
+mod session;
+mod table;
+mod throttle;
+mod view;
+
+pub use accept::Server;
+pub use config::{AuthMode, Deps, ListenerInfo, ServeConfig};
+pub use error::Error;
+pub use readiness::{Health, Level, Part, Readiness};

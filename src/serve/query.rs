@@ -1,0 +1,138 @@
+//! The query of a request: decoded, checked against what the route knows.
+
+use std::str::FromStr;
+
+use super::error::Fault;
+
+/// A parameter that a route knows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    /// One sentence for the OpenAPI document: meaning, default, bounds.
+    pub(super) about: &'static str,
+    pub(super) kind: Kind,
+}
+
+/// The shape of a parameter, for the OpenAPI document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Whole,
+    Time,
+    /// Present or not.
+    Switch,
+}
+
+/// The decoded pairs of a query, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Decodes a query or an urlencoded form. A name that is given twice is refused: whoever
+    /// judges one and uses the other could be led astray.
+    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let decode = |text: &str| {
+                decode(&text.replace('+', " ")).ok_or_else(|| {
+                    Fault::BadRequest(format!("the query has no valid UTF-8: {pair:?}"))
+                })
+            };
+            let (name, value) = (decode(name)?, decode(value)?);
+            if pairs.iter().any(|(other, _)| *other == name) {
+                return Err(Fault::BadRequest(format!("parameter `{name}` is given twice")));
+            }
+            pairs.push((name, value));
+        }
+        Ok(Self(pairs))
+    }
+
+    /// Refuses parameters that the route does not know.
+    pub(super) fn check(&self, known: &[Parameter]) -> Result<(), Fault> {
+        let stranger =
+            self.0.iter().find(|(name, _)| known.iter().all(|parameter| parameter.name != name));
+        let Some((name, _)) = stranger else { return Ok(()) };
+        let known: Vec<&str> = known.iter().map(|parameter| parameter.name).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Err(Fault::BadRequest(format!("unknown parameter `{name}`; allowed: {known}")))
+    }
+
+    /// The value of a parameter; an empty one is absent.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.0.iter().find(|(other, _)| other == name)?;
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// Whether a parameter is there, with or without a value.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(other, _)| other == name)
+    }
+
+    /// A whole number within bounds; `None` when it is absent.
+    pub(super) fn whole<T>(&self, name: &str, from: T, to: T) -> Result<Option<T>, Fault>
+    where
+        T: FromStr + PartialOrd + std::fmt::Display,
+    {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        match text.parse::<T>() {
+            Ok(number) if number >= from && number <= to => Ok(Some(number)),
+            Ok(_) | Err(_) => Err(Fault::BadRequest(format!(
+                "parameter `{name}` is {text:?}; allowed: a whole number from {from} to {to}"
+            ))),
+        }
+    }
+}
+
+/// Undoes percent-encoding; `None` when what comes out is no UTF-8, or an escape is broken.
+pub(super) fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        if byte == b'%' {
+            let digit = |at: usize| char::from(*after.get(at)?).to_digit(16);
+            let code = digit(0)? * 16 + digit(1)?;
+            bytes.push(u8::try_from(code).ok()?);
+            rest = &after[2..];
+        } else {
+            bytes.push(byte);
+            rest = after;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_encoding_is_undone_once() {
+        let check = |text, expected: Option<&str>| assert_eq!(decode(text).as_deref(), expected);
+        check("a%2Fb", Some("a/b"));
+        check("%C2%B0C", Some("°C"));
+        check("%252F", Some("%2F"));
+        check("a+b", Some("a+b"));
+        check("%", None);
+        check("%4", None);
+        check("%zz", None);
+        check("%+1", None);
+        check("%FF", None);
+    }
+
+    #[test]
+    fn queries_are_decoded_and_checked() {
+        let query = Query::parse("q=a+b%26&limit=5&verbose&empty=").unwrap();
+        assert_eq!(query.text("q"), Some("a b&"));
+        assert_eq!(query.whole("limit", 1, 10).unwrap(), Some(5));
+        assert!(query.has("verbose") && query.text("verbose").is_none());
+        assert!(query.text("empty").is_none());
+        let said = query.whole("limit", 6, 10).unwrap_err().to_string();
+        assert_eq!(said, "parameter `limit` is \"5\"; allowed: a whole number from 6 to 10");
+        let known = [Parameter { name: "q", about: "", kind: Kind::Text }];
+        let said = query.check(&known).unwrap_err().to_string();
+        assert_eq!(said, "unknown parameter `limit`; allowed: q");
+        assert!(Query::parse("a=1&a=2").is_err());
+        assert!(Query::parse("a=%FF").is_err());
+    }
+}

@@ -1,0 +1,159 @@
+//! Keeps the table like Redis: looks each second which shards committed, and scans those.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::service::Service;
+use super::table::Part;
+use super::view::Attributes;
+use crate::aggregate::state::State;
+use crate::reading::SeriesKey;
+use crate::shard::ShardId;
+use crate::stream::catalogue::{self, ShardVersion};
+use crate::stream::{Error, ShardKeys};
+
+/// The table is looked after at most so often, and at most one part in twenty of the time
+/// (design §7).
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+const PAUSE_PARTS: u32 = 19;
+
+/// Looks after the table until the room stops.
+pub(super) async fn keep_fresh(service: Arc<Service>) {
+    let part = service.deps.readiness.part("catalogue");
+    let mut refresher = Refresher { service: service.clone(), known: Vec::new(), scan: 0 };
+    let mut shards = service.deps.shards.clone();
+    loop {
+        let keys = shards.borrow_and_update().clone();
+        if keys.is_empty() {
+            tokio::select! {
+                () = service.stop.cancelled() => return,
+                changed = shards.changed() => if changed.is_err() { return },
+            }
+            continue;
+        }
+        let began = Instant::now();
+        let refreshed = tokio::select! {
+            () = service.stop.cancelled() => return,
+            refreshed = refresher.refresh(&keys) => refreshed,
+        };
+        match refreshed {
+            Ok(()) => part.ready(),
+            Err(error) => {
+                service.rates.forget();
+                part.not_ready(error.to_string());
+            }
+        }
+        let pause = (began.elapsed() * PAUSE_PARTS).max(PAUSE_MIN);
+        tokio::select! {
+            () = service.stop.cancelled() => return,
+            () = sleep(pause) => {}
+        }
+    }
+}
+
+struct Refresher {
+    service: Arc<Service>,
+    /// What the shards said when they were scanned last.
+    known: Vec<ShardVersion>,
+    /// Number of the current scan.
+    scan: u64,
+}
+
+impl Refresher {
+    async fn refresh(&mut self, keys: &[ShardKeys]) -> Result<(), Error> {
+        let now = self.service.deps.clock.now();
+        let versions = catalogue::versions(&self.service.deps.link, keys).await?;
+        let readings = versions.iter().map(|version| version.readings).sum();
+        self.service.rates.count(readings);
+        self.notice_new_generation(&versions);
+        self.known.resize(keys.len(), ShardVersion::default());
+        for (place, (keys, version)) in keys.iter().zip(versions).enumerate() {
+            if self.known[place].version != version.version {
+                self.scan(keys).await?;
+                self.known[place] = version;
+            }
+        }
+        self.service.table.change(|rows| rows.as_of = Some(now));
+        Ok(())
+    }
+
+    /// A data set that was lost and began anew has other series under the same numbers.
+    fn notice_new_generation(&mut self, versions: &[ShardVersion]) {
+        let another = |(known, now): (&ShardVersion, &ShardVersion)| {
+            !known.generation.is_empty() && known.generation != now.generation
+        };
+        if self.known.iter().zip(versions).any(another) {
+            tracing::warn!("the data set in Redis is another one; what was known is forgotten");
+            self.known.clear();
+            self.service.table.change(super::table::Rows::clear);
+        }
+    }
+
+    async fn scan(&mut self, keys: &ShardKeys) -> Result<(), Error> {
+        self.scan += 1;
+        let (mut cursor, mut met, mut unreadable) = (0, 0, None);
+        loop {
+            let page;
+            (cursor, page) = catalogue::states(&self.service.deps.link, keys, cursor).await?;
+            let mut changed = Vec::with_capacity(page.len());
+            for (field, packed) in page {
+                let Some(series) = SeriesKey::from_field(&field) else { continue };
+                match State::unpack(&packed) {
+                    Ok(state) => changed.push((series, state)),
+                    Err(error) => unreadable = Some(error),
+                }
+            }
+            met += self.take(keys, changed).await?;
+            if cursor == 0 {
+                break;
+            }
+        }
+        if let Some(error) = unreadable {
+            tracing::warn!(shard = keys.shard.0, %error, "a series is left out of the table");
+        }
+        self.service.table.change(|rows| rows.sweep(keys.shard, self.scan, met));
+        Ok(())
+    }
+
+    /// Takes a page in, with the attributes of those whose attributes changed. Gives how many
+    /// series this scan had not met before.
+    async fn take(
+        &self,
+        keys: &ShardKeys,
+        states: Vec<(SeriesKey, State)>,
+    ) -> Result<usize, Error> {
+        let (shard, scan): (ShardId, u64) = (keys.shard, self.scan);
+        let others: Vec<u64> = {
+            let rows = self.service.table.read();
+            let is_other = |(series, state): &&(SeriesKey, State)| {
+                state.attributes != 0
+                    && rows.part(series, shard).is_none_or(|part| {
+                        part.attributes.is_none()
+                            || part.state.attributes != state.attributes
+                            || part.state.number != state.number
+                    })
+            };
+            states.iter().filter(is_other).map(|(_, state)| state.number).collect()
+        };
+        let read = catalogue::attributes(&self.service.deps.link, keys, &others).await?;
+        let mut read: std::collections::HashMap<u64, Arc<Attributes>> = others
+            .into_iter()
+            .zip(read)
+            .filter_map(|(number, json)| {
+                Some((number, Arc::new(Attributes::parse(json.as_deref()?)?)))
+            })
+            .collect();
+        let met = self.service.table.change(|rows| {
+            let mut met = 0;
+            for (series, state) in states {
+                let attributes = read.remove(&state.number);
+                let is_first = rows.put(series, Part { shard, seen: scan, state, attributes });
+                met += usize::from(is_first);
+            }
+            met
+        });
+        Ok(met)
+    }
+}

@@ -1,0 +1,220 @@
+//! The shapes of what is sent, where compatibility is promised (design §7).
+//!
+//! A number that is not finite is written as `null` by serde_json, so NaN never leaves.
+
+use std::sync::LazyLock;
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::table::Merged;
+use crate::aggregate::statistic::Statistics;
+use crate::reading::UnixMillis;
+
+/// A time as RFC 3339 in UTC with milliseconds; `null` outside the years −9999 to 9999.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moment(pub(super) UnixMillis);
+
+impl std::fmt::Display for Moment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0.0) {
+            Ok(timestamp) => write!(f, "{timestamp:.3}"),
+            Err(_) => f.write_str("out of range"),
+        }
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match jiff::Timestamp::from_millisecond(self.0.0) {
+            Ok(timestamp) => serializer.collect_str(&format_args!("{timestamp:.3}")),
+            Err(_) => serializer.serialize_none(),
+        }
+    }
+}
+
+/// What is known of a series beside its numbers: as sent with its latest reading.
+#[derive(Clone, Debug)]
+pub(super) struct Attributes {
+    /// Empty when none was sent.
+    pub(super) unit: Box<str>,
+    pub(super) location: Option<Box<str>>,
+    /// A JSON object.
+    pub(super) metadata: Box<RawValue>,
+}
+
+impl Attributes {
+    /// Reads what the aggregation stored; `None` when it is not that.
+    pub(super) fn parse(json: &[u8]) -> Option<Self> {
+        #[derive(serde::Deserialize)]
+        struct Stored {
+            #[serde(default)]
+            unit: Box<str>,
+            #[serde(default)]
+            location: Option<Box<str>>,
+            metadata: Option<Box<RawValue>>,
+        }
+        let Stored { unit, location, metadata } = serde_json::from_slice(json).ok()?;
+        Some(Self { unit, location, metadata: metadata.unwrap_or_else(no_metadata) })
+    }
+}
+
+/// Of a series whose attributes were never sent, or are not read yet.
+static NONE: LazyLock<Attributes> = LazyLock::new(Attributes::default);
+
+impl Default for Attributes {
+    fn default() -> Self {
+        Self { unit: "".into(), location: None, metadata: no_metadata() }
+    }
+}
+
+#[expect(clippy::expect_used, reason = "an empty object is JSON")]
+fn no_metadata() -> Box<RawValue> {
+    RawValue::from_string("{}".to_owned()).expect("an empty object is JSON")
+}
+
+/// One series with its statistics since its first reading.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SensorRow<'a> {
+    pub(super) sensor_id: &'a str,
+    pub(super) sensor_type: &'a str,
+    /// As sent; empty when none was sent.
+    pub(super) unit: &'a str,
+    pub(super) location: Option<&'a str>,
+    #[schema(value_type = Object)]
+    pub(super) metadata: &'a RawValue,
+    pub(super) min_value: Option<f64>,
+    pub(super) max_value: Option<f64>,
+    /// Not rounded; null when the sum overflowed.
+    pub(super) avg_value: Option<f64>,
+    /// The sample deviation; null below two readings.
+    pub(super) stddev: Option<f64>,
+    pub(super) count: u64,
+    /// The value measured last.
+    pub(super) last_value: Option<f64>,
+    /// When that was, by the sensor's clock.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(super) last_reading: Option<Moment>,
+    /// Null: this version does not tell quiet sensors apart.
+    pub(super) status: Option<&'static str>,
+}
+
+impl<'a> SensorRow<'a> {
+    pub(super) fn new(merged: &'a Merged<'a>) -> Self {
+        let Merged { series, statistics, attributes } = merged;
+        let attributes = attributes.unwrap_or_else(|| &NONE);
+        let Statistics { moments, extent, ends } = statistics;
+        let known = moments.count > 0;
+        Self {
+            sensor_id: &series.sensor_id,
+            sensor_type: &series.sensor_type,
+            unit: &attributes.unit,
+            location: attributes.location.as_deref(),
+            metadata: &attributes.metadata,
+            min_value: known.then_some(extent.min),
+            max_value: known.then_some(extent.max),
+            avg_value: moments.average(),
+            stddev: moments.deviation(),
+            count: moments.count,
+            last_value: known.then_some(ends.last_value),
+            last_reading: known.then_some(Moment(ends.last_at)),
+            status: None,
+        }
+    }
+}
+
+/// Series, and where the next page begins.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SensorList<'a> {
+    pub(super) sensors: Vec<SensorRow<'a>>,
+    /// The `cursor` of the next page; null on the last.
+    pub(super) next: Option<String>,
+    /// When the table behind the answer was last compared with Redis.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(super) as_of: Option<Moment>,
+}
+
+impl<'a> SensorList<'a> {
+    pub(super) fn new(
+        page: &'a [Merged<'a>],
+        next: Option<String>,
+        as_of: Option<UnixMillis>,
+    ) -> Self {
+        let sensors = page.iter().map(SensorRow::new).collect();
+        Self { sensors, next, as_of: as_of.map(Moment) }
+    }
+}
+
+/// One reading.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReadingRow<'a> {
+    pub(super) sensor_id: &'a str,
+    pub(super) sensor_type: &'a str,
+    pub(super) value: f64,
+    pub(super) unit: &'a str,
+    #[schema(value_type = String, format = DateTime)]
+    pub(super) timestamp: Moment,
+    pub(super) location: Option<&'a str>,
+    #[schema(value_type = Object)]
+    pub(super) metadata: &'a RawValue,
+}
+
+/// What an error says.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ErrorBody {
+    /// What is wrong, with what, and what is allowed.
+    pub(super) error: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aggregate::statistic::Statistic;
+    use crate::reading::SeriesKey;
+
+    fn merged<'a>(
+        series: &'a SeriesKey,
+        statistics: &Statistics,
+        attributes: Option<&'a Attributes>,
+    ) -> Merged<'a> {
+        Merged { series, statistics: statistics.clone(), attributes }
+    }
+
+    fn series() -> SeriesKey {
+        SeriesKey { sensor_id: "kitchen".into(), sensor_type: "temperature".into() }
+    }
+
+    #[test]
+    fn a_row_has_the_promised_shape() {
+        let mut statistics = Statistics::default();
+        statistics.fold(21.5, UnixMillis(1_704_110_400_000));
+        statistics.fold(22.5, UnixMillis(1_704_110_401_250));
+        let stored = r#"{"unit":"°C","location":"Room A","metadata":{"calibrated":true}}"#;
+        let attributes = Attributes::parse(stored.as_bytes()).unwrap();
+        let series = series();
+        let merged = merged(&series, &statistics, Some(&attributes));
+        assert_eq!(
+            serde_json::to_string(&SensorRow::new(&merged)).unwrap(),
+            r#"{"sensor_id":"kitchen","sensor_type":"temperature","unit":"°C","location":"Room A","#
+                .to_owned()
+                + r#""metadata":{"calibrated":true},"min_value":21.5,"max_value":22.5,"#
+                + r#""avg_value":22.0,"stddev":0.7071067811865476,"count":2,"last_value":22.5,"#
+                + r#""last_reading":"2024-01-01T12:00:01.250Z","status":null}"#
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_null() {
+        let mut statistics = Statistics::default();
+        statistics.fold(f64::MAX, UnixMillis(i64::MAX));
+        statistics.fold(f64::MAX, UnixMillis(i64::MAX));
+        let series = series();
+        let merged = merged(&series, &statistics, None);
+        let json = serde_json::to_value(SensorRow::new(&merged)).unwrap();
+        for key in ["avg_value", "location", "last_reading", "status"] {
+            assert!(json[key].is_null(), "{key}: {json}");
+        }
+        assert_eq!((json["unit"].as_str(), &json["metadata"]), (Some(""), &serde_json::json!({})));
+    }
+}
