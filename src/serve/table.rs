@@ -207,8 +207,8 @@ mod tests {
         for (id, kind) in [("a", "t"), ("a", "h"), ("ab", "t"), ("A", "t")] {
             rows.put(key(id, kind), part(0, 1, 1.0, 1, ""));
         }
-        let types: Vec<_> = rows.sensor("a").map(|row| row.series.sensor_type.clone()).collect();
-        assert_eq!(types, ["h".into(), "t".into()]);
+        let types: Vec<_> = rows.sensor("a").map(|row| &*row.series.sensor_type).collect();
+        assert_eq!(types, ["h", "t"]);
         assert_eq!((rows.len(), rows.sensors()), (4, 3));
         let rest: Vec<_> = rows.after(Some(&key("a", "t"))).map(|row| row.series).collect();
         assert_eq!(rest, [&key("ab", "t")]);
