@@ -132,6 +132,17 @@ fn what_is_not_json_is_refused() {
     }
 }
 
+/// simd-json before 0.19 read half a surrogate pair as U+0000 (its issue 481).
+#[test]
+fn half_a_surrogate_pair_is_no_json() {
+    for text in ["\\ud800", "\\ud800x", "\\udbff\\n", "\\ud800\\uzzzz", "\\ud800\\ud800", "\\udc00"]
+    {
+        check(with("unit", &format!("\"{text}\"")), Err(BadJson));
+        check(with("sensor_id", &format!("\"a{text}\"")), Err(BadJson));
+    }
+    check(with("unit", r#""\ud83c\udf0a""#), Ok(json!({ "unit": "🌊" })));
+}
+
 #[test]
 fn a_message_is_an_object_or_an_array_of_objects() {
     for payload in ["21.5", "\"21.5\"", "true", "null", "[1]", "[[]]", "[null]"] {
