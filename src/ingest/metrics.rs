@@ -2,6 +2,9 @@
 
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
+const REFUSED: &str = "streamgauge_ingest_refused_total";
+const SHED: &str = "streamgauge_ingest_shed_total";
+
 /// Which door a message came through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Door {
@@ -52,15 +55,14 @@ impl Metrics {
     pub fn new(door: Door) -> Self {
         describe();
         let door = door.name();
-        let refused = |reason: &'static str| counter!("streamgauge_ingest_refused_total", "door" => door, "reason" => reason);
-        let shed = |reason: &'static str| counter!("streamgauge_ingest_shed_total", "door" => door, "reason" => reason);
+        let by_reason = |name: &'static str, reason: &'static str| counter!(name, "door" => door, "reason" => reason);
         Self {
             messages: counter!("streamgauge_ingest_messages_total", "door" => door),
-            too_large: refused("too_large"),
-            topic_not_accepted: refused("topic_not_accepted"),
+            too_large: by_reason(REFUSED, "too_large"),
+            topic_not_accepted: by_reason(REFUSED, "topic_not_accepted"),
             retain_cleared: counter!("streamgauge_ingest_retain_cleared_total", "door" => door),
-            shed_queue_full: shed("queue_full"),
-            shed_bad_topic: shed("bad_topic"),
+            shed_queue_full: by_reason(SHED, "queue_full"),
+            shed_bad_topic: by_reason(SHED, "bad_topic"),
             acknowledged: counter!("streamgauge_ingest_acknowledged_total", "door" => door),
             connections: gauge!("streamgauge_ingest_connections", "door" => door),
         }
@@ -97,11 +99,8 @@ fn describe() {
         "streamgauge_ingest_messages_total",
         "MQTT messages received, whatever became of them"
     );
-    describe_counter!(
-        "streamgauge_ingest_refused_total",
-        "Messages that travel on as refused, by reason"
-    );
-    describe_counter!("streamgauge_ingest_shed_total", "Messages dropped at the door, by reason");
+    describe_counter!(REFUSED, "Messages that travel on as refused, by reason");
+    describe_counter!(SHED, "Messages dropped at the door, by reason");
     describe_counter!(
         "streamgauge_ingest_retain_cleared_total",
         "Empty messages with RETAIN: acknowledged, and nothing more"
@@ -111,4 +110,39 @@ fn describe() {
         "streamgauge_ingest_connections",
         "Devices connected (listener), broker connections subscribed (subscriber)"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn a_batch_is_counted_by_door_and_reason() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let metrics = metrics::with_local_recorder(&recorder, || Metrics::new(Door::Subscriber));
+        metrics.count(Tally {
+            messages: 7,
+            too_large: 1,
+            topic_not_accepted: 2,
+            retain_cleared: 3,
+            shed_queue_full: 4,
+            shed_bad_topic: 5,
+        });
+        metrics.count_acknowledged(6);
+        let shown = recorder.handle().render();
+        for line in [
+            "streamgauge_ingest_messages_total{door=\"subscriber\"} 7",
+            "streamgauge_ingest_refused_total{door=\"subscriber\",reason=\"too_large\"} 1",
+            "streamgauge_ingest_refused_total{door=\"subscriber\",\
+             reason=\"topic_not_accepted\"} 2",
+            "streamgauge_ingest_retain_cleared_total{door=\"subscriber\"} 3",
+            "streamgauge_ingest_shed_total{door=\"subscriber\",reason=\"queue_full\"} 4",
+            "streamgauge_ingest_shed_total{door=\"subscriber\",reason=\"bad_topic\"} 5",
+            "streamgauge_ingest_acknowledged_total{door=\"subscriber\"} 6",
+        ] {
+            assert!(shown.lines().any(|shown| shown == line), "{line} is not in\n{shown}");
+        }
+    }
 }

@@ -13,6 +13,8 @@ mod intake;
 mod listener;
 mod metrics;
 mod occasionally;
+mod probe;
+mod subscriber;
 
 #[cfg(test)]
 mod testing;
@@ -22,3 +24,7 @@ pub use error::Error;
 pub use filter::{FilterError, TopicFilters};
 pub use intake::{Full, INTAKE_LIMITS, Intake, IntakeLimits, LOT_MESSAGES_MAX, Lot, Ticket};
 pub use listener::{Listener, ListenerConfig};
+pub use probe::{Probe, probe};
+pub use subscriber::{
+    ConnectionState, ConnectionStatus, Subscriber, SubscriberConfig, SubscriberStatus,
+};

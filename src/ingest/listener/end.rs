@@ -112,7 +112,7 @@ impl Ends {
             }
             End::Violated(violation) => {
                 if let Some(left_out) = self.violations.pass() {
-                    warn!(%peer, left_out, %violation, "a device does not speak MQTT 3.1.1: closed");
+                    warn!(%peer, left_out, %violation, "a device breaks the rules of MQTT");
                 }
             }
             End::Refused(code) => {

@@ -8,7 +8,6 @@ use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
 use tokio_util::task::TaskTracker;
 
-use super::client::{Client, connect, connect_with, puback, publish};
 use super::{Listener, ListenerConfig, Stage, config};
 use crate::clock::Clock;
 use crate::ingest::listener::Shared;
@@ -16,6 +15,7 @@ use crate::ingest::listener::connection::{CONNECT_WITHIN, converse};
 use crate::ingest::listener::registry::Registry;
 use crate::ingest::metrics::{Door, Metrics};
 use crate::ingest::testing::Settler;
+use crate::ingest::testing::client::{Client, connect, connect_with, puback, publish};
 use crate::ingest::{Credentials, Error, INTAKE_LIMITS};
 
 const WELCOME: [u8; 4] = [0x20, 2, 0, 0];

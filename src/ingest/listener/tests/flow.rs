@@ -1,9 +1,9 @@
 //! What becomes of messages: taken in, acknowledged in order, held back, thrown away.
 
-use super::client::{puback, publish};
 use super::{PAYLOAD_BYTES_MAX, Stage};
 use crate::ingest::IntakeLimits;
 use crate::ingest::ack::UNACKNOWLEDGED_MESSAGES_MAX;
+use crate::ingest::testing::client::{puback, publish};
 use crate::ingest::testing::{Taken, until};
 use crate::message::Flags;
 use crate::refusal::Refusal;

@@ -1,6 +1,5 @@
 //! The listener from outside: raw sockets in front, a fake producer behind.
 
-mod client;
 mod conversation;
 mod flow;
 
@@ -11,10 +10,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::client::Client;
 use super::{Listener, ListenerConfig};
 use crate::clock::Clock;
 use crate::ingest::testing::Settler;
+use crate::ingest::testing::client::{self, Client};
 use crate::ingest::{Credentials, INTAKE_LIMITS, IntakeLimits, TopicFilters};
 
 const PAYLOAD_BYTES_MAX: usize = 1000;

@@ -8,7 +8,7 @@ use rumqttc::mqttbytes::v4::{Connect, Publish};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::ingest::testing::PATIENCE;
+use super::PATIENCE;
 
 pub struct Client {
     stream: TcpStream,

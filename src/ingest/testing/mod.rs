@@ -1,5 +1,8 @@
 //! What the tests of both doors need: a queue, somebody who settles what is in it, and patience.
 
+pub(super) mod client;
+pub(super) mod mosquitto;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -75,9 +78,20 @@ impl Settler {
         self.inner.changed.notify_one();
     }
 
+    /// Settles the oldest lot that is held.
+    pub fn settle_one(&self) {
+        let (shard, lot) = self.inner.held.lock().unwrap().remove(0);
+        self.intake.settle(shard, lot);
+    }
+
     /// What was taken, once it is so many messages.
     pub async fn taken(&self, count: usize) -> Vec<Taken> {
         until(|| self.count() >= count).await;
+        self.kept()
+    }
+
+    /// What was taken so far.
+    pub fn kept(&self) -> Vec<Taken> {
         self.inner.taken.lock().unwrap().clone()
     }
 
