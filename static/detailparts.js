@@ -1,0 +1,107 @@
+/** The fixed parts of the detail view: its head with the ranges, and what lies over the chart. */
+
+import { h, idLabel, setAttribute, setText } from './dom.js';
+import { dayAndTime, clockTime, number, sameDay } from './format.js';
+import { icon } from './icons.js';
+import { linkTo } from './route.js';
+import { RANGES } from './ranges.js';
+
+export class DetailHead {
+  /** @param {{back: () => void, range: (name: string) => void}} pressed */
+  constructor(pressed) {
+    this.id = idLabel('');
+    this.type = h('bdi', { class: 'dim' });
+    this.others = h('nav', { class: 'others', 'aria-label': 'Other readings of this sensor' });
+    this.buttons = RANGES.map((range) => h('button', {
+      type: 'button', 'data-range': range.name, click: () => pressed.range(range.name),
+    }, range.label));
+    const back = { class: 'button square', type: 'button', 'aria-label': 'Back to all sensors' };
+    this.element = h('div', { class: 'detail-head' },
+      h('button', { ...back, 'data-role': 'back', click: pressed.back }, icon('back')),
+      h('h1', { class: 'chip' }, h('i', { class: 'swatch', 'aria-hidden': 'true' }),
+        this.id.element, this.type),
+      this.others,
+      h('div', { class: 'segments', role: 'group', 'aria-label': 'Range' }, ...this.buttons));
+    this.othersShown = '';
+  }
+
+  /**
+   * @param {{id: string, type: string}} shown
+   * @param {string[]} types all that this sensor measures
+   * @param {string} range
+   */
+  draw(shown, types, range) {
+    this.id.set(shown.id);
+    setText(this.type, shown.type);
+    for (const button of this.buttons) {
+      setAttribute(button, 'aria-pressed', String(button.dataset.range === range));
+    }
+    const others = types.filter((type) => type !== shown.type);
+    const key = JSON.stringify([shown.id, range, others]);
+    if (key === this.othersShown) return;
+    this.othersShown = key;
+    this.others.replaceChildren(...others.map((type) =>
+      h('a', { class: 'button', href: linkTo({ sensor: shown.id, type, range }) },
+        h('bdi', {}, type))));
+  }
+}
+
+/** What the chart says instead of a line: nothing there, or a failure. */
+export class Over {
+  constructor() {
+    this.title = h('b');
+    this.text = h('p');
+    this.button = h('button', { class: 'button edge', type: 'button', click: () => this.act() });
+    this.element = h('div', { class: 'over', hidden: true, 'data-role': 'over' },
+      this.title, this.text, this.button);
+    this.act = () => {};
+  }
+
+  hide() {
+    this.element.hidden = true;
+  }
+
+  /** @param {string} title @param {string} text @param {{label: string, act: () => void}} [way] */
+  say(title, text, way) {
+    this.element.hidden = false;
+    setText(this.title, title);
+    setText(this.text, text);
+    this.button.hidden = !way;
+    setText(this.button, way?.label ?? '');
+    this.act = way?.act ?? (() => {});
+  }
+}
+
+/** The crosshair's reading: time, value, unit. Beside the line, on a narrow page above it. */
+export class Readout {
+  constructor() {
+    this.time = h('p');
+    this.value = h('b', { 'data-role': 'cross-value' });
+    this.unit = h('bdi', { class: 'unit' });
+    const swatch = h('i', { class: 'swatch', 'aria-hidden': 'true' });
+    this.element = h('div', { class: 'readout', hidden: true },
+      this.time, h('p', {}, swatch, this.value, this.unit));
+  }
+
+  /**
+   * @param {{t: number, v: number, left: number} | null} at
+   * @param {import('./catalogue.js').Series | null} series
+   * @param {number} room width of the chart
+   */
+  draw(at, series, room) {
+    this.element.hidden = !at || !series;
+    if (!at || !series) return;
+    setText(this.time, `${dayAndTime(at.t).split(',')[0]}, ${clockTime(at.t)}`);
+    setText(this.value, number(at.v, series.decimals));
+    setText(this.unit, series.unit);
+    const wide = this.element.offsetWidth;
+    const left = at.left - wide - 16 > 56 ? at.left - wide - 16 : at.left + 16;
+    this.element.style.left = `${Math.max(8, Math.min(room - wide - 8, left))}px`;
+  }
+}
+
+/** @param {number} from @param {number} to @param {boolean} live */
+export function rangeTitle(from, to, live) {
+  const end = live ? 'now' : sameDay(from, to) ? clockTime(to) : dayAndTime(to);
+  return `${dayAndTime(from)} to ${end}`;
+}

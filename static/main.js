@@ -1,0 +1,333 @@
+/**
+ * The page, wired: socket → events → catalogue and series → cards and chart. No logic lives here
+ * but what joins two parts; `Page` is the only thing that knows all of them.
+ */
+
+import { ask } from './api.js';
+import { Banner } from './banner.js';
+import { Catalogue } from './catalogue.js';
+import { learnTime, now } from './clock.js';
+import { Detail } from './detail.js';
+import { part, setAttribute, setText } from './dom.js';
+import { deviceDoor, Empty } from './empty.js';
+import { decode, listOf, rowOf, timeOf } from './events.js';
+import { perFrame } from './frames.js';
+import { mark } from './icons.js';
+import { NoMatch, Overview } from './overview.js';
+import { onTheme } from './palette.js';
+import { Seeds } from './past.js';
+import { Pulse } from './pulse.js';
+import { amend, goTo, leaveSensor, onRoute, readRoute } from './route.js';
+import { Search } from './search.js';
+import { Socket } from './socket.js';
+import { skeleton, Toolbar } from './toolbar.js';
+import { TopBar } from './topbar.js';
+
+/** How often statistics are asked for while somebody looks: 24 answers make the last minute. */
+const STATS_MS = 2500;
+/** A large answer is asked for more rarely: so many rows may come per second. */
+const ROWS_PER_S = 1000;
+/** A connection that owes an answer for so long is replaced: three times what makes it stale. */
+const OWED_MS_MOST = 15_000;
+/** Bones before this would flash. */
+const BONES_MS = 150;
+/** The number of hits is said after the last key. */
+const SAY_MS = 500;
+
+class Page {
+  constructor() {
+    this.catalogue = new Catalogue();
+    this.pulse = new Pulse();
+    this.seeds = new Seeds(this.catalogue);
+    this.loaded = false;
+    this.moreRows = false;
+    this.askedAt = 0;
+    /** The total at the last complete answer. @type {{at: number, total: number} | null} */
+    this.counted = null;
+    this.socket = new Socket({
+      onFrame: (text) => this.onFrame(text),
+      onOpen: () => this.onOpen(),
+      onChange: () => this.drawLink(),
+      // Only a question over HTTP can tell why a handshake failed; 401 leads to the sign-in.
+      onRefused: () => void ask('api/stats').catch(() => null),
+    });
+    const moment = () => ({ now: now(), connected: this.link().state === 'live' });
+    this.topBar = new TopBar(() => this.redraw());
+    this.banner = new Banner(() => this.socket.tryNow());
+    this.toolbar = new Toolbar((group) => amend({ group: group === 'location' ? '' : group }));
+    this.overview = new Overview({
+      catalogue: this.catalogue,
+      moment,
+      open: (one) => goTo({ sensor: one.id, type: one.type }),
+      seen: (one) => this.seeds.want(one),
+    });
+    this.detail = new Detail({
+      catalogue: this.catalogue,
+      moment,
+      back: leaveSensor,
+      chooseRange: (range) => amend({ range }),
+      busy: (on) => this.topBar.busy(on),
+    });
+    this.search = new Search({ change: (q) => this.onQuery(q), enter: () => this.openFirst() });
+    this.noMatch = new NoMatch(() => this.search.clear());
+    this.empty = new Empty();
+    this.bones = skeleton();
+    this.draw = perFrame(() => this.drawChanged());
+    /** How far down the list was when a sensor was opened. */
+    this.leftAt = 0;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.sayTimer = undefined;
+  }
+
+  start() {
+    part('brand', HTMLAnchorElement).prepend(mark());
+    const { banner, toolbar, bones, overview, noMatch, empty, detail } = this;
+    part('main', HTMLElement).append(banner.element, toolbar.element, bones, overview.element,
+      noMatch.element, empty.element, detail.element);
+    setTimeout(() => this.follow(), BONES_MS);
+    onRoute(() => this.follow());
+    onTheme(() => this.redraw());
+    addEventListener('keydown', (event) => this.onKey(event));
+    addEventListener('online', () => this.socket.tryNow());
+    document.addEventListener('visibilitychange', () => this.onVisible());
+    setInterval(() => this.tick(), 1000);
+    setInterval(() => this.askStats(), STATS_MS);
+    this.follow();
+    this.socket.connect();
+    void this.readSensors();
+  }
+
+  /** The first picture, before the socket stands. */
+  async readSensors() {
+    try {
+      const answer = await ask('api/sensors');
+      learnTime(timeOf(answer.as_of));
+      this.takeRows(listOf(answer.sensors, rowOf), answer.next == null);
+    } catch {
+      // The banner tells of it; the socket's first answer brings the same rows.
+    }
+  }
+
+  /** @param {import('./events.js').Row[]} rows @param {boolean} complete */
+  takeRows(rows, complete) {
+    const at = Date.now();
+    this.catalogue.applyRows(rows, at);
+    this.moreRows = !complete;
+    const { total } = this.catalogue;
+    if (this.counted && complete && at - this.counted.at > 500) {
+      const more = Math.max(0, total - this.counted.total);
+      this.topBar.addRate((more * 1000) / (at - this.counted.at));
+    }
+    if (!this.counted || at - this.counted.at > 500) this.counted = { at, total };
+    if (!this.loaded) {
+      this.loaded = true;
+      this.follow();
+    }
+    this.draw();
+  }
+
+  onOpen() {
+    this.pulse.reconnected();
+    this.seeds.forget();
+    this.counted = null;
+    this.topBar.forgetRates();
+    this.askStats(true);
+    this.detail.resume();
+    for (const card of this.overview.cards.values()) this.seeds.want(card.series);
+  }
+
+  /** @param {unknown} text */
+  onFrame(text) {
+    const event = decode(text);
+    const readings = event?.kind === 'readings' ? event.readings : [];
+    this.pulse.beat(Date.now(), readings.length > 0);
+    for (const reading of readings) {
+      const known = this.catalogue.series.size;
+      this.catalogue.applyReading(reading);
+      this.detail.take(reading);
+      if (this.catalogue.series.size > known) this.askStats();
+    }
+    if (readings.length > 0 && !this.loaded) this.loaded = true;
+    switch (event?.kind) {
+      case 'stats':
+        this.takeRows(event.rows, event.complete);
+        break;
+      case 'status':
+        this.catalogue.applyStatus(event.id, event.type, event.status);
+        break;
+      case 'removed':
+        this.catalogue.remove(event.id);
+        break;
+      case 'lost':
+      case 'reset':
+        this.seeds.forget();
+        this.askStats(true);
+        this.detail.resume();
+        break;
+      default:
+    }
+    this.draw();
+  }
+
+  /** @param {boolean} [atOnce] even if the last question was a moment ago */
+  askStats(atOnce = false) {
+    const at = Date.now();
+    const every = Math.max(1000, (this.catalogue.series.size / ROWS_PER_S) * 1000);
+    const early = !atOnce && at - this.askedAt < every;
+    if (document.hidden || this.socket.state !== 'open' || early) return;
+    this.askedAt = at;
+    this.pulse.asked(at);
+    this.socket.send('request_all_stats', {});
+  }
+
+  /** @returns {import('./topbar.js').Link} */
+  link() {
+    const at = Date.now();
+    const { state, retryAt, failures } = this.socket;
+    const eventAt = this.pulse.readingAt || this.pulse.frameAt;
+    const since = state === 'open' ? this.pulse.silentSince(at) : null;
+    const silentSince = since ?? 0;
+    if (state === 'open') {
+      return { state: since === null ? 'live' : 'stale', eventAt, silentSince, retryAt: 0 };
+    }
+    if (state === 'connecting' && failures === 0) {
+      return { state: 'connecting', eventAt, silentSince, retryAt: 0 };
+    }
+    return { state: 'off', eventAt, silentSince, retryAt: state === 'waiting' ? retryAt : 0 };
+  }
+
+  drawLink() {
+    const link = this.link();
+    this.topBar.draw(link);
+    this.banner.draw(link);
+    const main = part('main', HTMLElement);
+    const before = main.dataset.link;
+    if (before === link.state) return;
+    main.dataset.link = link.state;
+    this.draw();
+    this.overview.redraw();
+    this.detail.rebuild();
+    const words = { live: 'Connected', stale: 'Nothing arrives', off: 'Not connected' };
+    if (before && link.state !== 'connecting') this.say(words[link.state], 0);
+  }
+
+  tick() {
+    if (this.pulse.owed(Date.now()) > OWED_MS_MOST) {
+      this.pulse.reconnected();
+      this.socket.replace();
+    }
+    if (document.hidden) return;
+    this.drawLink();
+    if (this.detail.isOpen) this.detail.tick();
+    else this.overview.tick();
+  }
+
+  onVisible() {
+    // While hidden nothing was asked, so nothing is owed and the rate's span is too long to say.
+    this.pulse.owedSince = 0;
+    this.counted = null;
+    if (document.hidden) return;
+    this.socket.tryNow();
+    this.askStats(true);
+    this.tick();
+  }
+
+  drawChanged() {
+    const changed = this.catalogue.takeChanged();
+    if (this.detail.isOpen) {
+      if (this.detail.series && changed.has(this.detail.series)) this.detail.ask();
+      return;
+    }
+    this.overview.refresh(changed);
+    this.drawAround();
+  }
+
+  /** What stands around the cards. */
+  drawAround() {
+    const open = this.detail.isOpen;
+    const { size } = this.catalogue.series;
+    const none = this.loaded && size === 0;
+    const { hits } = this.overview;
+    const group = this.overview.group;
+    const connected = this.link().state === 'live';
+    this.toolbar.draw(this.catalogue, { connected, group, hits, more: this.moreRows });
+    setAttribute(this.toolbar.element, 'hidden', open || size === 0 ? '' : null);
+    setAttribute(this.overview.element, 'hidden', open || size === 0 ? '' : null);
+    this.noMatch.draw(this.overview.query, size, !open && size > 0 && hits === 0);
+    if (none && !open && this.empty.element.hidden) void this.tellWhereToSend();
+    setAttribute(this.empty.element, 'hidden', none && !open ? null : '');
+    const early = performance.now() < BONES_MS;
+    setAttribute(this.bones, 'hidden', this.loaded || open || early ? '' : null);
+  }
+
+  async tellWhereToSend() {
+    const stats = await ask('api/stats').catch(() => ({}));
+    this.empty.draw(deviceDoor(stats));
+  }
+
+  /** Shows what the URL says. */
+  follow() {
+    const route = readRoute();
+    const wasOpen = this.detail.isOpen;
+    this.search.show(route.q);
+    if (route.sensor !== '') {
+      if (!wasOpen) this.leftAt = scrollY;
+      this.detail.open(route);
+    } else if (wasOpen) {
+      this.detail.close();
+    }
+    document.title = route.sensor === '' ? 'Streamgauge' : `${route.sensor} · Streamgauge`;
+    this.drawAround();
+    if (route.sensor !== '') {
+      if (!wasOpen) scrollTo(0, 0);
+      return;
+    }
+    this.overview.show(route.q, ['type', 'none'].includes(route.group) ? route.group : 'location');
+    this.drawAround();
+    if (wasOpen) scrollTo(0, this.leftAt);
+  }
+
+  /** @param {string} query */
+  onQuery(query) {
+    if (this.detail.isOpen) goTo({ sensor: '', type: '', range: '', q: query });
+    else amend({ q: query });
+    const { hits } = this.overview;
+    this.say(hits === 1 ? '1 sensor found' : `${hits} sensors found`, SAY_MS);
+  }
+
+  openFirst() {
+    const { first } = this.overview;
+    if (first && !this.detail.isOpen) goTo({ sensor: first.id, type: first.type });
+  }
+
+  /** For screen readers, once it has settled. @param {string} text @param {number} after ms */
+  say(text, after) {
+    clearTimeout(this.sayTimer);
+    this.sayTimer = setTimeout(() => setText(part('says', HTMLElement), text), after);
+  }
+
+  /** @param {KeyboardEvent} event */
+  onKey(event) {
+    const typing = event.target instanceof HTMLInputElement;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === '/' && !typing) {
+      event.preventDefault();
+      this.search.focus();
+    }
+    if (event.key !== 'Escape') return;
+    if (typing || !this.detail.isOpen) {
+      if (!this.search.clear()) this.search.input.blur();
+    } else if (!this.detail.leaveZoom()) {
+      leaveSensor();
+    }
+  }
+
+  /** Another theme or zone: everything again. */
+  redraw() {
+    this.overview.redraw();
+    this.detail.rebuild();
+    this.drawLink();
+  }
+}
+
+new Page().start();

@@ -1,0 +1,52 @@
+/**
+ * What is looked at lives in the URL's fragment: `#sensor=…&type=…&range=24h`, `#q=…&group=type`.
+ * The fragment never reaches the server, so it needs no rules there and shows in no log.
+ */
+
+/** @typedef {{sensor: string, type: string, range: string, q: string, group: string}} Route */
+
+const FIELDS = /** @type {const} */ (['sensor', 'type', 'range', 'q', 'group']);
+
+/** @returns {Route} absent fields are '' */
+export function readRoute() {
+  const said = new URLSearchParams(location.hash.slice(1));
+  /** @type {Route} */
+  const route = { sensor: '', type: '', range: '', q: '', group: '' };
+  for (const field of FIELDS) route[field] = said.get(field) ?? '';
+  return route;
+}
+
+/**
+ * @param {Partial<Route>} change
+ * @returns {string} a fragment that differs from the present one by `change`
+ */
+export function linkTo(change) {
+  const next = { ...readRoute(), ...change };
+  const said = new URLSearchParams();
+  for (const field of FIELDS) if (next[field] !== '') said.set(field, next[field]);
+  return `#${said.toString()}`;
+}
+
+/** A step that Back undoes: another view. @param {Partial<Route>} change */
+export function goTo(change) {
+  history.pushState({ inside: true }, '', linkTo(change));
+  dispatchEvent(new Event('route'));
+}
+
+/** A change that Back does not undo: typing, a range. @param {Partial<Route>} change */
+export function amend(change) {
+  history.replaceState(history.state, '', linkTo(change));
+  dispatchEvent(new Event('route'));
+}
+
+/** Out of the detail view: back where one came from, else to all sensors. */
+export function leaveSensor() {
+  if (history.state?.inside) history.back();
+  else amend({ sensor: '', type: '', range: '' });
+}
+
+/** @param {() => void} follow called when the route changed by whatever means */
+export function onRoute(follow) {
+  addEventListener('route', follow);
+  addEventListener('popstate', follow);
+}

@@ -1,0 +1,182 @@
+/**
+ * The readings of one series as two columns, times and values, bounded and in order of time.
+ *
+ * Typed arrays, because a day at one reading per second is 86,400 of them: 1.4 MB here, some 20 MB
+ * as objects. Arrays double until the bound; at the bound the oldest eighth goes at once, so that
+ * dropping costs nothing per reading.
+ */
+
+export class Columns {
+  /** @param {number} most readings kept; the oldest go first */
+  constructor(most) {
+    this.most = most;
+    this.t = new Float64Array(16);
+    this.v = new Float64Array(16);
+    /** Index of the oldest reading, and one past the newest. */
+    this.from = 0;
+    this.to = 0;
+  }
+
+  get length() {
+    return this.to - this.from;
+  }
+
+  /** Time of the newest reading; -Infinity when there is none. */
+  get newest() {
+    return this.to > this.from ? /** @type {number} */ (this.t[this.to - 1]) : -Infinity;
+  }
+
+  /**
+   * Takes a reading at its place in time; nearly always that is the end.
+   * @param {number} t ms since 1970
+   * @param {number} v
+   */
+  push(t, v) {
+    if (this.length >= this.most) this.from += Math.max(1, this.most >> 3);
+    if (this.to === this.t.length) this.makeRoom();
+    let at = this.to;
+    if (t < this.newest) {
+      at = this.indexAfter(t);
+      this.t.copyWithin(at + 1, at, this.to);
+      this.v.copyWithin(at + 1, at, this.to);
+    }
+    this.t[at] = t;
+    this.v[at] = v;
+    this.to += 1;
+  }
+
+  /** Replaces the newest reading. @param {number} t @param {number} v */
+  replaceNewest(t, v) {
+    if (this.length > 0) this.to -= 1;
+    this.push(t, v);
+  }
+
+  /** Forgets what was measured before `t`. @param {number} t */
+  dropBefore(t) {
+    while (this.from < this.to && /** @type {number} */ (this.t[this.from]) < t) this.from += 1;
+  }
+
+  /**
+   * The first index whose reading is later than `t`.
+   * @param {number} t
+   */
+  indexAfter(t) {
+    let low = this.from;
+    let high = this.to;
+    while (low < high) {
+      const mid = (low + high) >> 1;
+      if (/** @type {number} */ (this.t[mid]) <= t) low = mid + 1;
+      else high = mid;
+    }
+    return low;
+  }
+
+  /** Whether just this was measured just then. @param {number} t @param {number} v */
+  has(t, v) {
+    for (let i = this.indexAfter(t) - 1; i >= this.from && this.t[i] === t; i -= 1) {
+      if (this.v[i] === v) return true;
+    }
+    return false;
+  }
+
+  makeRoom() {
+    const length = this.length;
+    if (this.from > this.t.length >> 2) {
+      this.t.copyWithin(0, this.from, this.to);
+      this.v.copyWithin(0, this.from, this.to);
+    } else {
+      const wider = Math.max(16, this.t.length * 2);
+      const t = new Float64Array(wider);
+      const v = new Float64Array(wider);
+      t.set(this.t.subarray(this.from, this.to));
+      v.set(this.v.subarray(this.from, this.to));
+      this.t = t;
+      this.v = v;
+    }
+    this.from = 0;
+    this.to = length;
+  }
+}
+
+/** Silence shorter than this is never a gap: a guess at what a person would call a hiccup. */
+const GAP_MS_MIN = 15_000;
+
+/**
+ * From how long a silence on readings are missing: five times what all but 5 % of the steps take.
+ * Sensors that report on change have irregular steps, hence a high quantile and not the median.
+ *
+ * @param {Columns} columns
+ * @returns {number} ms; Infinity with fewer than three readings
+ */
+export function gapFrom(columns) {
+  if (columns.length < 3) return Infinity;
+  const stride = Math.max(1, Math.floor((columns.length - 1) / 1000));
+  /** @type {number[]} */
+  const steps = [];
+  for (let i = columns.from + 1; i < columns.to; i += stride) {
+    steps.push(/** @type {number} */ (columns.t[i]) - /** @type {number} */ (columns.t[i - 1]));
+  }
+  steps.sort((a, b) => a - b);
+  const usual = /** @type {number} */ (steps[Math.floor((steps.length - 1) * 0.95)]);
+  return Math.max(GAP_MS_MIN, usual * 5);
+}
+
+/**
+ * @typedef {{from: number, to: number, before: number, after: number}} Gap
+ * a stretch without readings, and the values at both ends
+ */
+
+/**
+ * What is worth drawing: of each pixel's readings the first, lowest, highest and last, in their
+ * order, so that a line over them has every peak that a line over all readings would have.
+ * A gap is a null between two readings.
+ *
+ * @param {Columns} columns
+ * @param {{from: number, to: number, pixels: number}} frame time range in ms and its width
+ * @returns {{t: number[], v: (number | null)[], gaps: Gap[]}}
+ */
+export function thin(columns, frame) {
+  const { from, to, pixels } = frame;
+  /** @type {{t: number[], v: (number | null)[], gaps: Gap[]}} */
+  const out = { t: [], v: [], gaps: [] };
+  // One reading beyond each edge, so that lines run to the edge.
+  const first = Math.max(columns.from, columns.indexAfter(from - 1) - 1);
+  const last = Math.min(columns.to, columns.indexAfter(to) + 1);
+  const missing = gapFrom(columns);
+  const width = (to - from) / Math.max(1, pixels);
+  /** @type {number[]} indices of the current pixel's readings worth drawing */
+  let kept = [];
+  let pixel = NaN;
+  const flush = () => {
+    for (const i of new Set(kept.sort((a, b) => a - b))) {
+      out.t.push(/** @type {number} */ (columns.t[i]));
+      out.v.push(/** @type {number} */ (columns.v[i]));
+    }
+    kept = [];
+  };
+  for (let i = first; i < last; i += 1) {
+    const t = /** @type {number} */ (columns.t[i]);
+    const v = /** @type {number} */ (columns.v[i]);
+    const before = i > first ? /** @type {number} */ (columns.t[i - 1]) : t;
+    if (t - before > missing) {
+      flush();
+      pixel = NaN;
+      out.t.push((before + t) / 2);
+      out.v.push(null);
+      const value = /** @type {number} */ (columns.v[i - 1]);
+      out.gaps.push({ from: before, to: t, before: value, after: v });
+    }
+    const here = Math.floor((t - from) / width);
+    if (here !== pixel) {
+      flush();
+      pixel = here;
+      kept = [i, i, i, i];
+      continue;
+    }
+    if (v < /** @type {number} */ (columns.v[/** @type {number} */ (kept[1])])) kept[1] = i;
+    if (v > /** @type {number} */ (columns.v[/** @type {number} */ (kept[2])])) kept[2] = i;
+    kept[3] = i;
+  }
+  flush();
+  return out;
+}

@@ -1,0 +1,119 @@
+/** What the page says of its connection, and how it comes by one: banners, sign-in, prefixes. */
+
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+import { MockServer } from './mock-server.mjs';
+import { cardOf, launch, openPage, role, until } from './page.mjs';
+
+let browser;
+let server;
+let page;
+
+before(async () => (browser = await launch()));
+after(async () => browser.close());
+afterEach(async () => {
+  await page.context().close();
+  await server.stop();
+});
+
+const KITCHEN = { sensor_id: 'kitchen', sensor_type: 'temperature', unit: '°C', location: null };
+const text = (locator) => () => locator.textContent();
+const connection = (wanted) =>
+  until(text(role(page, 'connection')), (said) => said === wanted, { ms: 10_000 });
+
+test('a lost connection is said with the time of the last event, and comes back', async () => {
+  server = await new MockServer().start();
+  server.publish({ ...KITCHEN, value: 21 });
+  page = await openPage(browser, server.url);
+  await connection('Live');
+  server.publish({ ...KITCHEN, value: 22 });
+  const card = cardOf(page, 'kitchen', 'temperature');
+  await until(text(role(card, 'value')), (said) => said === '22');
+  const { port } = server;
+  await server.stop();
+  await connection('Not connected');
+  const banner = role(page, 'banner');
+  await until(text(banner), (said) =>
+    /Last event \d\d:\d\d:\d\d, .*(Trying again in \d+|Trying now)/.test(said));
+  assert.equal(await card.getAttribute('data-status'), 'unknown');
+  server.publish({ ...KITCHEN, value: 23 }, { push: false });
+  await server.start(port);
+  await page.getByRole('button', { name: 'Try now' }).click({ timeout: 500 }).catch(() => null);
+  await connection('Live');
+  await until(text(role(card, 'value')), (said) => said === '23');
+  assert.equal(await banner.isVisible(), false);
+  assert.equal(await card.getAttribute('data-status'), 'online');
+});
+
+test('a server that owes an answer for five seconds is called stale', async () => {
+  server = await new MockServer().start();
+  server.publish({ ...KITCHEN, value: 21 });
+  page = await openPage(browser, server.url);
+  await connection('Live');
+  server.answers = false;
+  await connection('Stale');
+  assert.match(await role(page, 'banner').textContent(), /Nothing has arrived for \d/);
+  server.answers = true;
+  server.publish({ ...KITCHEN, value: 22 });
+  await connection('Live');
+  assert.deepEqual(page.faults, []);
+});
+
+test('a quiet house is not called stale', async () => {
+  server = await new MockServer().start();
+  server.publish({ ...KITCHEN, value: 21 });
+  page = await openPage(browser, server.url);
+  await connection('Live');
+  server.publish({ ...KITCHEN, value: 22 });
+  await page.waitForTimeout(8000);
+  assert.equal(await role(page, 'connection').textContent(), 'Live');
+  assert.equal(await role(page, 'banner').isVisible(), false);
+  assert.deepEqual(page.faults, []);
+});
+
+test('without a session the page leads to the sign-in, and a wrong token is said so', async () => {
+  server = await new MockServer({ token: 'right' }).start();
+  server.publish({ ...KITCHEN, value: 21 });
+  page = await openPage(browser, server.url);
+  await page.waitForURL(/\/signin$/);
+  assert.equal(await page.locator('#error').isVisible(), false);
+  await page.fill('#token', 'wrong');
+  await page.press('#token', 'Enter');
+  await page.locator('#error').waitFor();
+  await page.fill('#token', 'right');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await cardOf(page, 'kitchen', 'temperature').waitFor();
+  const others = page.faults.filter((fault) => !fault.includes('401'));
+  assert.deepEqual(others, []);
+});
+
+test('a session that has ended leads to the sign-in', async () => {
+  server = await new MockServer().start();
+  page = await openPage(browser, server.url);
+  await connection('Live');
+  server.token = 'new';
+  for (const client of server.clients) client.terminate();
+  await page.waitForURL(/\/signin$/);
+});
+
+test('under a prefix everything is found', async () => {
+  server = await new MockServer({ prefix: '/water/gauge/' }).start();
+  server.publish({ ...KITCHEN, value: 21 });
+  page = await openPage(browser, server.url);
+  await connection('Live');
+  await cardOf(page, 'kitchen', 'temperature').click();
+  await until(text(role(page, 'range-readings')), (said) => said === '1');
+  assert.deepEqual(page.faults, []);
+});
+
+test('the switch changes the colours and is remembered', async () => {
+  server = await new MockServer().start();
+  page = await openPage(browser, server.url);
+  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  assert.equal(await ground(), 'rgb(244, 246, 246)');
+  await page.getByRole('button', { name: 'Use dark colours' }).click();
+  await until(ground, (colour) => colour === 'rgb(10, 15, 18)');
+  await page.reload();
+  assert.equal(await ground(), 'rgb(10, 15, 18)');
+  assert.deepEqual(page.faults, []);
+});

@@ -1,0 +1,160 @@
+/** The view of one sensor: its history and its live continuation, without a seam. */
+
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { MockServer } from './mock-server.mjs';
+import { cardOf, launch, openPage, role, until } from './page.mjs';
+
+let browser;
+let server;
+let page;
+
+before(async () => (browser = await launch()));
+after(async () => browser.close());
+beforeEach(async () => (server = await new MockServer().start()));
+afterEach(async () => {
+  await page.context().close();
+  await server.stop();
+});
+
+const FLOW = { sensor_id: 'flow', sensor_type: 'speed', unit: 'm/s', location: 'Weir' };
+const text = (locator) => () => locator.textContent();
+const readings = () => until(text(role(page, 'range-readings')), (said) => said !== '');
+/** One reading a minute, the last one a minute ago. */
+const fill = (minutes) => {
+  for (let i = minutes; i > 0; i -= 1) {
+    const timestamp = new Date(Date.now() - i * 60_000).toISOString();
+    server.publish({ ...FLOW, value: i % 7, timestamp, metadata: { i } }, { push: false });
+  }
+};
+const openDetail = async (path = '#sensor=flow&type=speed&range=1h') => {
+  page = await openPage(browser, server.url, { path });
+  await until(text(role(page, 'connection')), (said) => said === 'Live');
+};
+/** How many pixels of the chart have the colour of its line. */
+const painted = () => page.evaluate(() => {
+  const canvas = document.querySelector('.plot canvas');
+  if (!canvas) return 0;
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  let n = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    if (data[i] === 0x1c && data[i + 1] === 0x5f && data[i + 2] === 0xaf) n += 1;
+  }
+  return n;
+});
+
+test('a card opens its chart, and Back leads to the cards again', async () => {
+  fill(30);
+  page = await openPage(browser, server.url);
+  await cardOf(page, 'flow', 'speed').click();
+  await until(text(role(page, 'range-readings')), (said) => said === '30');
+  await until(painted, (n) => n > 200);
+  assert.equal(await role(page, 'range-min').textContent(), '0');
+  assert.equal(await role(page, 'range-max').textContent(), '6');
+  assert.match(await role(page, 'metadata').textContent(), /"i": 1/);
+  await page.goBack();
+  await cardOf(page, 'flow', 'speed').waitFor();
+  assert.deepEqual(page.faults, []);
+});
+
+test('the chart goes on live', async () => {
+  fill(30);
+  await openDetail();
+  await until(text(role(page, 'range-readings')), (said) => said === '30');
+  server.publish({ ...FLOW, value: 12 });
+  await until(text(role(page, 'range-now')), (said) => said === '12');
+  await until(text(role(page, 'range-readings')), (said) => said === '31');
+  assert.equal(await role(page, 'range-max').textContent(), '12');
+  assert.deepEqual(page.faults, []);
+});
+
+test('what comes while history is on its way is shown once, whichever of both has it', async () => {
+  fill(30);
+  let release;
+  const asked = new Promise((done) => {
+    server.beforeHistory = () => new Promise((go) => {
+      release = go;
+      done();
+    });
+  });
+  await openDetail();
+  await asked;
+  // The answer was made before this one, so only the socket brings it.
+  server.publish({ ...FLOW, value: 50 });
+  // This one is pushed again although the history has it.
+  const { position, ...known } = [...server.series.values()][0][29];
+  server.send('sensor_update', { ...known, position });
+  await until(text(role(page, 'range-now')), (said) => said === '50');
+  release();
+  await until(text(role(page, 'range-readings')), (said) => said === '31');
+  assert.equal(await role(page, 'range-max').textContent(), '50');
+  await page.waitForTimeout(1200);
+  assert.equal(await readings(), '31');
+  assert.deepEqual(page.faults, []);
+});
+
+test('each range shows what it reaches', async () => {
+  fill(26 * 60);
+  await openDetail();
+  await until(text(role(page, 'range-readings')), (said) => /^(59|60)$/.test(said));
+  for (const [range, least, most] of [['6h', 359, 360], ['24h', 1439, 1440], ['7d', 1560, 1560]]) {
+    await page.locator(`[data-range="${range}"]`).click();
+    const count = (said) => Number(said.replace(/\D/g, ''));
+    await until(text(role(page, 'range-readings')),
+      (said) => count(said) >= least && count(said) <= most);
+    assert.match(page.url(), new RegExp(`range=${range}`));
+  }
+  assert.deepEqual(page.faults, []);
+});
+
+test('dragging zooms, a double click shows the whole range again', async () => {
+  fill(60);
+  await openDetail();
+  await until(text(role(page, 'range-readings')), (said) => /^(59|60)$/.test(said));
+  const box = await page.locator('.u-over').boundingBox();
+  const y = box.y + box.height / 2;
+  await page.mouse.move(box.x + box.width * 0.4, y);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.5, y, { steps: 4 });
+  await page.mouse.move(box.x + box.width * 0.6, y, { steps: 4 });
+  await page.mouse.up();
+  await until(text(role(page, 'range-readings')), (said) => Number(said) > 8 && Number(said) < 16);
+  await page.mouse.dblclick(box.x + box.width * 0.5, y);
+  await until(text(role(page, 'range-readings')), (said) => /^(59|60)$/.test(said));
+  assert.deepEqual(page.faults, []);
+});
+
+test('a range without readings says when the last one was', async () => {
+  const timestamp = new Date(Date.now() - 3 * 3_600_000).toISOString();
+  server.publish({ ...FLOW, value: 1, timestamp }, { push: false });
+  await openDetail();
+  await until(text(role(page, 'over')), (said) => said.includes('Nothing was measured'));
+  await page.getByRole('button', { name: /Show 6/ }).click();
+  await until(text(role(page, 'range-readings')), (said) => said === '1');
+  assert.equal(await role(page, 'over').isVisible(), false);
+  assert.deepEqual(page.faults, []);
+});
+
+test('history that fails is said in a sentence, live goes on, and trying again helps', async () => {
+  fill(30);
+  server.historyStatus = 503;
+  await openDetail();
+  await until(text(role(page, 'over')), (said) => said.includes('the history is being repaired'));
+  server.publish({ ...FLOW, value: 12 });
+  await until(text(role(page, 'range-now')), (said) => said === '12');
+  server.historyStatus = 200;
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await until(text(role(page, 'range-readings')), (said) => said === '31');
+  const others = page.faults.filter((fault) => !fault.includes('503'));
+  assert.deepEqual(others, []);
+});
+
+test('after a loss of the connection the chart has what was missed', async () => {
+  fill(30);
+  await openDetail();
+  await until(text(role(page, 'range-readings')), (said) => said === '30');
+  for (const client of server.clients) client.terminate();
+  server.publish({ ...FLOW, value: 40 });
+  await until(text(role(page, 'range-readings')), (said) => said === '31');
+  assert.equal(await role(page, 'range-max').textContent(), '40');
+});

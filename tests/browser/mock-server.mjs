@@ -1,0 +1,223 @@
+/**
+ * A small server that speaks the page's side of the contract: assets at their names, the policy, the
+ * API and the socket, with readings that a test publishes. It stands in for nothing but the server:
+ * the page, the browser, HTTP and WebSocket are real.
+ */
+
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { extname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { WebSocketServer } from 'ws';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const POLICY = "default-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'";
+const KINDS = new Map([
+  ['.html', 'text/html; charset=utf-8'],
+  ['.js', 'text/javascript; charset=utf-8'],
+  ['.css', 'text/css; charset=utf-8'],
+  ['.svg', 'image/svg+xml'],
+]);
+const FROM_NPM = new Map([
+  ['uPlot.esm.js', 'node_modules/uplot/dist/uPlot.esm.js'],
+  ['uPlot.min.css', 'node_modules/uplot/dist/uPlot.min.css'],
+]);
+
+export class MockServer {
+  /** @param {{prefix?: string, token?: string, listener?: object | null}} [how] */
+  constructor({ prefix = '/', token = '', listener = { port: 1883, username: null } } = {}) {
+    this.prefix = prefix;
+    this.token = token;
+    this.listener = listener;
+    /** Readings of each series in order of time, by `id type`. */
+    this.series = new Map();
+    this.sequence = 0;
+    this.clients = new Set();
+    /** What to do before an answer of history; tests hold answers back with it. */
+    this.beforeHistory = async () => {};
+    this.historyStatus = 200;
+    /** Whether questions over the socket are answered. */
+    this.answers = true;
+  }
+
+  async start(port = 0) {
+    this.http = createServer((request, response) => {
+      this.answer(request, response).catch((error) => {
+        response.writeHead(500).end(String(error));
+      });
+    });
+    this.sockets = new WebSocketServer({ noServer: true });
+    this.http.on('upgrade', (request, socket, head) => this.upgrade(request, socket, head));
+    await new Promise((done) => this.http.listen(port, '127.0.0.1', done));
+    this.port = this.http.address().port;
+    return this;
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.port}${this.prefix}`;
+  }
+
+  async stop() {
+    for (const client of this.clients) client.terminate();
+    this.http.closeAllConnections();
+    await new Promise((done) => this.http.close(done));
+  }
+
+  /** Takes a reading as the real server would: stored, counted, pushed to everybody. */
+  publish(reading, { push = true } = {}) {
+    const full = {
+      unit: '', location: null, metadata: {}, timestamp: new Date().toISOString(), ...reading,
+    };
+    full.position = `0:${Date.now()}-${(this.sequence += 1)}.0`;
+    const key = JSON.stringify([full.sensor_id, full.sensor_type]);
+    const list = this.series.get(key) ?? Object.assign([], { sums: new Sums() });
+    const late = list.length > 0 && full.timestamp < list.at(-1).timestamp;
+    list.push(full);
+    if (late) list.sort((a, b) => (a.timestamp < b.timestamp ? -1 : 1));
+    list.sums.add(full);
+    this.series.set(key, list);
+    if (push) this.send('sensor_update', full);
+    return full;
+  }
+
+  send(event, data) {
+    for (const client of this.clients) client.send(JSON.stringify({ event, data }));
+  }
+
+  rows() {
+    return [...this.series.values()].map((list) => {
+      const { sensor_id, sensor_type, unit, location, metadata, value, timestamp } = list.at(-1);
+      return {
+        sensor_id, sensor_type, unit, location, metadata,
+        last_value: value, last_reading: timestamp, status: null, ...list.sums.row(),
+      };
+    });
+  }
+
+  signedIn(request) {
+    return this.token === '' || (request.headers.cookie ?? '').includes(`session=${this.token}`);
+  }
+
+  async answer(request, response) {
+    const { pathname, searchParams } = new URL(request.url, this.url);
+    const path = pathname.startsWith(this.prefix) ? pathname.slice(this.prefix.length) : null;
+    if (path === null) return json(response, 404, { error: 'Resource not found' });
+    if (path === '') {
+      if (this.signedIn(request)) return this.file(response, 'static/index.html');
+      return response.writeHead(303, { location: 'signin' }).end();
+    }
+    if (path.startsWith('assets/')) return this.asset(response, path.slice('assets/'.length));
+    if (path === 'signin') return this.signIn(request, response);
+    if (!this.signedIn(request)) return json(response, 401, { error: 'Sign in first' });
+    if (path === 'api/sensors') {
+      const asOf = new Date().toISOString();
+      return json(response, 200, { sensors: this.rows(), next: null, as_of: asOf });
+    }
+    if (path === 'api/stats') return json(response, 200, { listener: this.listener });
+    const history = /^api\/sensors\/([^/]+)\/readings$/.exec(path);
+    if (history) return this.history(response, decodeURIComponent(history[1]), searchParams);
+    return json(response, 404, { error: 'Resource not found' });
+  }
+
+  async history(response, id, asked) {
+    const type = asked.get('type');
+    const from = new Date(Date.now() - Number(asked.get('hours') ?? 24) * 3_600_000).toISOString();
+    const lists = [...this.series.values()].filter((list) => list[0].sensor_id === id
+      && (type === null || list[0].sensor_type === type));
+    const readings = lists.flat().filter((one) => one.timestamp >= from);
+    const position = Object.fromEntries(lists.map((list) => [
+      list[0].sensor_type, list.sums.position,
+    ]));
+    const wire = readings.map(({ position: _, uncounted: __, ...rest }) => rest);
+    await this.beforeHistory();
+    if (this.historyStatus !== 200) {
+      return json(response, this.historyStatus, { error: 'the history is being repaired' });
+    }
+    return json(response, 200, { readings: wire, next: null, position, resolution: 'raw' });
+  }
+
+  async signIn(request, response) {
+    if (request.method === 'GET') return this.file(response, 'static/signin.html');
+    let body = '';
+    for await (const part of request) body += part;
+    if (new URLSearchParams(body).get('token') !== this.token) {
+      const page = await readFile(join(ROOT, 'static/signin.html'), 'utf8');
+      const marked = page.replace('data-error=""', 'data-error="wrong-token"');
+      return response.writeHead(401, headers('.html')).end(marked);
+    }
+    const cookie = `session=${this.token}; HttpOnly; SameSite=Lax; Path=/`;
+    return response.writeHead(303, { location: this.prefix, 'set-cookie': cookie }).end();
+  }
+
+  asset(response, name) {
+    const path = FROM_NPM.get(name) ?? join('static', normalize(`/${name}`));
+    return this.file(response, path);
+  }
+
+  async file(response, path) {
+    try {
+      const content = await readFile(join(ROOT, path));
+      response.writeHead(200, headers(extname(path))).end(content);
+    } catch {
+      json(response, 404, { error: 'Resource not found' });
+    }
+  }
+
+  upgrade(request, socket, head) {
+    if (!request.url.startsWith(`${this.prefix}ws`) || !this.signedIn(request)) {
+      socket.end('HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+      return;
+    }
+    this.sockets.handleUpgrade(request, socket, head, (client) => {
+      this.clients.add(client);
+      client.on('close', () => this.clients.delete(client));
+      client.on('message', (text) => {
+        if (JSON.parse(String(text)).event !== 'request_all_stats' || !this.answers) return;
+        const data = { sensors: this.rows(), next: null };
+        client.send(JSON.stringify({ event: 'sensor_stats', data }));
+      });
+      const position = `0:${Date.now()}-${this.sequence}.0`;
+      client.send(JSON.stringify({ event: 'status', data: { message: 'connected', position } }));
+    });
+  }
+}
+
+/** Statistics of one series, reading by reading (B. P. Welford, Technometrics 4, 1962). */
+class Sums {
+  constructor() {
+    Object.assign(this, { count: 0, min: Infinity, max: -Infinity, mean: 0, m2: 0, position: '' });
+  }
+
+  add({ value, position, uncounted = 0 }) {
+    this.count += 1;
+    const off = value - this.mean;
+    this.mean += off / this.count;
+    this.m2 += off * (value - this.mean);
+    this.min = Math.min(this.min, value);
+    this.max = Math.max(this.max, value);
+    this.position = position;
+    this.uncounted = uncounted;
+  }
+
+  row() {
+    return {
+      min_value: this.min,
+      max_value: this.max,
+      avg_value: this.mean,
+      stddev: this.count < 2 ? null : Math.sqrt(this.m2 / (this.count - 1)),
+      count: this.count + this.uncounted,
+    };
+  }
+}
+
+function headers(extension) {
+  return {
+    'content-type': KINDS.get(extension) ?? 'application/octet-stream',
+    'content-security-policy': POLICY,
+    'cache-control': 'no-cache',
+  };
+}
+
+function json(response, status, body) {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}

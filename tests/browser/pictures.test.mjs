@@ -1,0 +1,42 @@
+/** The picture of the README: `SCREENSHOTS=1 npm run test:browser` takes it anew. */
+
+import assert from 'node:assert/strict';
+import { mkdir, stat } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { test } from 'node:test';
+import { furnish } from './house.mjs';
+import { MockServer } from './mock-server.mjs';
+import { launch, openPage, role, until } from './page.mjs';
+
+const PICTURE = fileURLToPath(new URL('../../docs/page-light.png', import.meta.url));
+const BYTES_MOST = 300 * 1024;
+
+test('a furnished house fits its page', async () => {
+  const server = await new MockServer().start();
+  const browser = await launch();
+  furnish(server);
+  const page = await openPage(browser, server.url, { height: 860 });
+  await until(() => page.locator('article').count(), (n) => n > 15);
+  await until(() => role(page, 'connection').textContent(), (said) => said === 'Live');
+  // Nothing is cut off at the side, and no card's text runs out of its card.
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+  assert.equal(wide, false);
+  const spilled = await page.evaluate(() => [...document.querySelectorAll('article')].filter(
+    (card) => card.scrollWidth > card.clientWidth || card.scrollHeight > card.clientHeight,
+  ).map((card) => card.dataset.sensor));
+  assert.deepEqual(spilled, []);
+  // Sparklines have come: the first card's canvas is painted.
+  await until(() => page.evaluate(() => {
+    const canvas = document.querySelector('article canvas');
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    return data.filter((byte) => byte > 0).length;
+  }), (painted) => painted > 500);
+  if (process.env.SCREENSHOTS) {
+    await mkdir(fileURLToPath(new URL('../../docs/', import.meta.url)), { recursive: true });
+    await page.screenshot({ path: PICTURE });
+    assert.ok((await stat(PICTURE)).size <= BYTES_MOST);
+  }
+  assert.deepEqual(page.faults, []);
+  await browser.close();
+  await server.stop();
+});
