@@ -84,6 +84,26 @@ impl Dataset {
     }
 }
 
+impl Dataset {
+    /// Asks whether Redis takes writes and still holds this data set. When the data set is gone
+    /// or another, that one is adopted (created) instead, and `true` says so: what was
+    /// acknowledged before is lost, and everything starts again.
+    ///
+    /// # Errors
+    /// [`Error::Redis`] when Redis is away, full, read-only or loading; [`Error::Settings`] when
+    /// the other data set has another number of shards.
+    pub async fn check(&mut self, link: &Link) -> Result<bool, Error> {
+        // Changes nothing, and is refused like any write: a full server says so here.
+        let mut write = redis::cmd("HSETNX");
+        write.arg(CONFIGURATION).arg("shards").arg(self.shards.get());
+        link.run::<()>(&write).await?;
+        let (_, generation) = adopt(link, Some(self.shards)).await?;
+        let is_other = generation != self.generation;
+        self.generation = generation;
+        Ok(is_other)
+    }
+}
+
 /// What INFO says of a server.
 #[derive(Debug, PartialEq, Eq)]
 struct About {
@@ -270,6 +290,21 @@ mod tests {
         redis.ask("CONFIG SET maxmemory 1").await;
         let again = Dataset::open(&redis.link(), None, None).await.unwrap();
         assert_eq!(again.generation, first.generation);
+    }
+
+    #[tokio::test]
+    async fn a_check_tells_a_full_server_and_a_data_set_that_is_gone() {
+        let redis = RedisServer::start(&[]).await;
+        let link = redis.link();
+        let mut dataset = Dataset::open(&link, None, None).await.unwrap();
+        assert!(!dataset.check(&link).await.unwrap());
+        redis.ask("CONFIG SET maxmemory 1").await;
+        let error = dataset.check(&link).await.unwrap_err();
+        assert!(!error.is_permanent(), "{error}");
+        redis.ask("CONFIG SET maxmemory 0").await;
+        redis.ask("FLUSHALL").await;
+        assert!(dataset.check(&link).await.unwrap());
+        assert!(!dataset.check(&link).await.unwrap());
     }
 
     #[tokio::test]
