@@ -4,7 +4,7 @@
 //! A version that is not known is refused, never guessed.
 
 use super::statistic::{Statistic, Statistics, Unpack};
-use crate::history::OpenBlock;
+use crate::history::{Newest, OpenBlock};
 use crate::stream::{EntryId, Position};
 
 /// The layout's version.
@@ -72,6 +72,14 @@ impl State {
         }
     }
 
+    /// What reading history needs of a packed state; `None` when it cannot be read.
+    #[must_use]
+    pub fn newest(packed: &[u8]) -> Option<Newest> {
+        // The reader counts what it cannot read, whatever the cause.
+        let Self { number, applied, open, .. } = Self::unpack(packed).ok()?;
+        Some(Newest { number, applied, open })
+    }
+
     fn fields(packed: &mut Unpack<'_>) -> Option<Self> {
         Some(Self {
             number: packed.u64()?,
@@ -108,6 +116,9 @@ mod tests {
         let packed = state().pack();
         assert_eq!(packed.len(), State::BYTES);
         assert_eq!(State::unpack(&packed), Ok(state()));
+        let State { number, applied, open, .. } = state();
+        assert_eq!(State::newest(&packed), Some(Newest { number, applied, open }));
+        assert_eq!(State::newest(b"else"), None);
     }
 
     #[test]

@@ -1,6 +1,17 @@
 use std::sync::Mutex;
 
+use tokio::sync::Notify;
+
+use super::super::state::State;
+use super::super::{FoldConfig, OwnerContext, own};
 use super::*;
+use crate::clock::Clock;
+use crate::history::{Range, SeriesReadings, read};
+use crate::ingest::{INTAKE_LIMITS, Intake};
+use crate::message::{Flags, Message};
+use crate::payload::NaiveTime;
+use crate::reading::{SeriesKey, UnixMillis};
+use crate::stream::Writer;
 use crate::stream::testing::RedisServer;
 
 /// Fast, and still longer than a busy machine lets a task wait.
@@ -222,4 +233,105 @@ async fn a_process_whose_redis_is_gone_goes_on_trying_and_still_stops() {
     timeout(PATIENCE, ready.wait_for(|owned| !*owned)).await.unwrap().unwrap();
     stop.cancel();
     timeout(PATIENCE, runs.join_next()).await.unwrap().unwrap().unwrap();
+}
+
+/// Sensors in the test below, a few to each shard.
+const SENSORS: i64 = 20;
+/// Seconds between two readings of a sensor: 100 of them fill several blocks.
+const STEP_S: i64 = 300;
+
+impl Stage {
+    /// One reading of every sensor for each of `times`.
+    async fn publish(&self, times: std::ops::Range<i64>) {
+        let shards = self.dataset.shards;
+        let intake = Arc::new(Intake::new(shards, INTAKE_LIMITS));
+        for time in times {
+            for sensor in 0..SENSORS {
+                let topic = format!("sensors/s{sensor}/t");
+                let payload = format!(r#"{{"value":{time},"timestamp":{}}}"#, time * STEP_S);
+                let message = Message {
+                    topic: &topic,
+                    payload: payload.as_bytes(),
+                    flags: Flags::NONE,
+                    received_at: Clock::system().now(),
+                    refused: None,
+                };
+                intake.offer(&message, &Arc::new(Notify::new())).unwrap();
+            }
+        }
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let keys = shards.ids().map(ShardKeys::new).collect();
+        Writer::new(self.redis.server(), intake, keys).run(stop).await;
+    }
+
+    /// A process with real owners; the token stops it, the handle kills it.
+    fn start_folding(
+        &mut self,
+        name: &'static str,
+    ) -> (CancellationToken, tokio::task::AbortHandle) {
+        let context = Arc::new(OwnerContext {
+            server: self.redis.server(),
+            clock: Clock::system(),
+            fold: FoldConfig {
+                series_max: 100,
+                readings_retention: Duration::from_hours(24),
+                naive_time: NaiveTime::Utc,
+            },
+            stream_retention: Duration::from_secs(2),
+        });
+        let owner = move |keys, fence: Fence, stop| {
+            own(context.clone(), keys, fence.as_str().to_owned(), stop)
+        };
+        let member = Member { node: NodeId::new(name), roles: "aggregate".into() };
+        let link = Arc::new(self.redis.link());
+        let process = Ownership::new(link, member, self.dataset.clone(), owner).with_pace(PACE);
+        let stop = CancellationToken::new();
+        (stop.clone(), self.runs.spawn(process.run(stop)))
+    }
+
+    async fn history(&self, sensor: i64) -> SeriesReadings {
+        let keys: Vec<_> = self.dataset.shards.ids().map(ShardKeys::new).collect();
+        let series = SeriesKey { sensor_id: format!("s{sensor}").into(), sensor_type: "t".into() };
+        let all = Range::new(UnixMillis(0), UnixMillis(i64::MAX));
+        read(&self.redis.link(), &keys, &series, all, State::newest).await.unwrap()
+    }
+
+    async fn until_kept(&self, readings: usize) {
+        let deadline = Instant::now() + 2 * PATIENCE;
+        for sensor in 0..SENSORS {
+            while self.history(sensor).await.readings.len() < readings {
+                assert!(Instant::now() < deadline, "sensor {sensor} misses readings");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+}
+
+/// A process dies in the middle, another stops in the middle: what was published is in history
+/// and in the statistics once, in order.
+#[tokio::test]
+async fn every_reading_is_kept_once_whatever_becomes_of_its_owners() {
+    let mut stage = Stage::new().await;
+    let (_a, killed) = stage.start_folding("a");
+    stage.publish(0..30).await;
+    stage.until_kept(1).await;
+    killed.abort();
+    stage.runs.join_next().await;
+    stage.publish(30..60).await;
+    let (b, _) = stage.start_folding("b");
+    stage.until_kept(31).await;
+    let (_c, _) = stage.start_folding("c");
+    stage.publish(60..80).await;
+    b.cancel();
+    stage.publish(80..100).await;
+    stage.until_kept(100).await;
+    for sensor in 0..SENSORS {
+        let found = stage.history(sensor).await;
+        let times: Vec<_> = found.readings.iter().map(|it| it.measured_at.0).collect();
+        let expected: Vec<_> = (0..100).map(|time| time * STEP_S * 1000).collect();
+        assert_eq!(times, expected, "sensor {sensor}");
+        assert!(found.readings.iter().zip(0_u32..).all(|(it, time)| it.value == f64::from(time)));
+        assert_eq!((found.faults, found.position.len()), (0, 1));
+    }
 }
