@@ -60,9 +60,11 @@ pub struct Stats {
     pub overflow: u64,
     /// Retained replays that changed nothing.
     pub retained: u64,
-    /// Entries written but not delivered to an owner.
+    /// Messages that nothing was heard of on their way to the statistics.
+    pub lost: u64,
+    /// Messages written but not folded.
     pub lag: u64,
-    /// Entries delivered but not committed.
+    /// Entries delivered to an owner but not committed.
     pub pending: u64,
 }
 
@@ -87,16 +89,22 @@ impl Stats {
             whole(totals.get(name)).with_context(|| format!("/api/stats: totals.{name}"))
         };
         let optional = |name: &str| totals.get(name).map_or(Ok(0), |_| total(name));
-        let waiting =
-            |name: &str| whole(answer.get(name)).with_context(|| format!("/api/stats: {name}"));
+        let lag = answer.get("lag").or_else(|| totals.get("lag"));
+        let pending = match (answer.get("pending"), answer.get("shards")) {
+            (None, Some(Value::Array(shards))) if !shards.is_empty() => {
+                shards.iter().map(|shard| whole(shard.get("pending_entries"))).sum()
+            }
+            (pending, _) => whole(pending),
+        };
         Ok(Self {
             decoded: total("decoded")?,
             dead_lettered: total("dead_lettered")?,
             duplicates: optional("duplicates")?,
             overflow: optional("overflow")?,
             retained: optional("retained")?,
-            lag: waiting("lag")?,
-            pending: waiting("pending")?,
+            lost: optional("lost")?,
+            lag: whole(lag).context("/api/stats: lag")?,
+            pending: pending.context("/api/stats: pending")?,
         })
     }
 }
@@ -208,6 +216,15 @@ mod tests {
 
     #[test]
     fn stats_are_read_whether_per_shard_or_in_all() {
+        let answer = json!({
+            "totals": {"decoded": 5, "dead_lettered": 1, "lag": 2, "lost": 7},
+            "shards": [{"pending_entries": 3}, {"pending_entries": 1}]
+        });
+        let stats = Stats::of(&answer).unwrap();
+        assert_eq!((stats.lag, stats.pending, stats.lost), (2, 4, 7));
+        let answer = json!({"totals": answer["totals"], "shards": [{"shard": 0}]});
+        assert!(Stats::of(&answer).is_err());
+
         let stats = Stats::of(&json!({
             "totals": {"decoded": 5, "dead_lettered": 1, "duplicates": 2, "overflow": 0,
                        "retained": 3, "control": 9, "readings": 5},

@@ -268,6 +268,7 @@ fn complaints(before: Stats, after: Stats, published: &Published) -> Vec<String>
     for (name, before, after) in [
         ("dead letters", before.dead_lettered, after.dead_lettered),
         ("messages beyond the sensor limit", before.overflow, after.overflow),
+        ("messages lost on their way", before.lost, after.lost),
         ("messages taken for retained", before.retained, after.retained),
     ] {
         if after != before {
@@ -313,6 +314,7 @@ mod tests {
             Stats { dead_lettered: 3, ..good },
             Stats { overflow: 1, ..good },
             Stats { retained: 1, ..good },
+            Stats { lost: 1, ..good },
             Stats { lag: 1, ..good },
             Stats { pending: 1, ..good },
         ];
