@@ -41,12 +41,15 @@ impl SettingError {
                     .map(|variable| (0, variable.name)),
             )
             .min_by_key(|&(distance, _)| distance);
-        // A guess: three typing mistakes still look like the same word.
-        let allowed = match nearest {
-            Some((0..=3, nearest)) => format!("did you mean {nearest}?"),
-            _ => "`streamgauge --help` lists all names".to_owned(),
+        // A guess: with a third of its letters changed it is another word.
+        let letters_max = name.len().saturating_sub("STREAMGAUGE_".len()) / 3;
+        let why = match nearest {
+            Some((distance, nearest)) if distance <= letters_max => {
+                format!("is not a setting (did you mean {nearest}?)")
+            }
+            _ => "is not a setting".to_owned(),
         };
-        Self::new(name, None, "is not a setting", allowed)
+        Self::new(name, None, why, "the names that `streamgauge --help` lists")
     }
 }
 
@@ -139,10 +142,11 @@ mod tests {
     #[test]
     fn a_mistyped_name_is_recognised() {
         let said = SettingError::unknown_name("STREAMGAUGE_SHARD").to_string();
-        assert!(said.contains("did you mean STREAMGAUGE_SHARDS?"), "{said}");
+        assert!(said.contains("did you mean STREAMGAUGE_SHARDS?)"), "{said}");
         let said = SettingError::unknown_name("STREAMGAUGE_PORT").to_string();
-        assert!(said.contains("did you mean PORT?"), "{said}");
+        assert!(said.contains("did you mean PORT?)"), "{said}");
         let said = SettingError::unknown_name("STREAMGAUGE_WHATEVER_ELSE").to_string();
-        assert!(said.contains("--help"), "{said}");
+        assert!(!said.contains("did you mean") && said.contains("--help"), "{said}");
+        assert!(!SettingError::unknown_name("STREAMGAUGE_FOO").why.contains("did you mean"));
     }
 }

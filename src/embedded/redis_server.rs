@@ -124,8 +124,8 @@ impl RedisServer {
 struct Supervisor {
     program: Program,
     home: Home,
-    /// Locked from the first life on (see `alone`). Each child gets a descriptor of the same open file, and
-    /// with it the same lock.
+    /// Locked from the first life on (see `alone`). Each child gets a descriptor of the same open
+    /// file, and with it the same lock.
     lock: File,
     /// Whether the lock is ours: then no other server runs on the directory.
     alone: bool,
