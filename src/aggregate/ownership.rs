@@ -117,7 +117,8 @@ where
         self
     }
 
-    /// Whether every shard has an owner, here or elsewhere; false while Redis does not answer.
+    /// Whether every shard has an owner that is not known to be dead, here or elsewhere; false
+    /// while Redis does not answer.
     pub fn all_owned(&self) -> watch::Receiver<bool> {
         self.all_owned.subscribe()
     }
@@ -189,7 +190,9 @@ where
             self.take(step, &mut holders).await?;
         }
         self.forget(&nodes, &holders).await?;
-        self.all_owned.send_replace(holders.iter().all(Option::is_some));
+        let lives = |holder: &Holder| !self.liveness.is_dead(&holder.owner);
+        let all_owned = holders.iter().all(|holder| holder.as_ref().is_some_and(lives));
+        self.all_owned.send_replace(all_owned);
         Ok(())
     }
 
