@@ -3,6 +3,8 @@
 //! These start the real binary; some of them a real redis-server (package redis-server) as its
 //! child, in directories of their own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set its stage has failed")]
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};

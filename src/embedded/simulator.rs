@@ -192,7 +192,7 @@ mod tests {
         let tracker = tokio_util::task::TaskTracker::new();
         let running = tracker.spawn(simulator.run(stop.clone()));
         let broker = tokio::task::spawn_blocking(move || {
-            let mut heard = || {
+            let heard = || {
                 let mut stream = accept(&listener);
                 assert!(first_topic(&mut stream).starts_with("sensors/"));
                 stream
