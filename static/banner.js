@@ -20,7 +20,7 @@ export class Banner {
     this.bornAt = Date.now();
   }
 
-  /** @param {import('./topbar.js').Link} link */
+  /** @param {import('./live.js').Link} link */
   draw(link) {
     const now = Date.now();
     const first = link.eventAt === 0 && now - this.bornAt < PATIENCE_MS;
@@ -37,7 +37,7 @@ export class Banner {
     if (stale) this.drawStale(link, now);
   }
 
-  /** @param {import('./topbar.js').Link} link @param {number} now */
+  /** @param {import('./live.js').Link} link @param {number} now */
   drawOff(link, now) {
     setText(this.strong, 'Not connected.');
     const ago = age((now - link.eventAt) / 1000);
@@ -48,7 +48,7 @@ export class Banner {
     setText(this.more, `${last}${next} What was missed is fetched on return.`);
   }
 
-  /** @param {import('./topbar.js').Link} link @param {number} now */
+  /** @param {import('./live.js').Link} link @param {number} now */
   drawStale(link, now) {
     const since = link.silentSince;
     setText(this.strong, `Nothing has arrived for ${duration((now - since) / 1000)}.`);

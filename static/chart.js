@@ -12,6 +12,8 @@ import uPlot from './uPlot.esm.js';
  * @typedef {object} Picture
  * @property {number[]} t ms since 1970
  * @property {(number | null)[]} v null: a gap
+ * @property {(number | null)[]} low a band around the line; empty: none
+ * @property {(number | null)[]} high
  * @property {import('./series.js').Gap[]} gaps
  * @property {number} from left edge
  * @property {number} to right edge
@@ -26,12 +28,20 @@ import uPlot from './uPlot.esm.js';
  * @typedef {object} Pointer what the reader does with the chart
  * @property {(from: number, to: number) => void} zoom
  * @property {() => void} whole
- * @property {(at: {t: number, v: number, left: number} | null) => void} cross
+ * @property {(at: Crossed | null) => void} cross
+ */
+
+/**
+ * Where the crosshair stands: a reading, or a window with its lowest and highest.
+ * @typedef {{t: number, v: number, low: number | null, high: number | null, left: number}} Crossed
  */
 
 /** Below this width the value's label beside the live edge has no room. */
 export const NARROW_PX = 600;
 const DAY_MS = 86_400_000;
+
+/** The edges of the band are not lines. @type {uPlot.Series} */
+const EDGE = { width: 0, stroke: 'transparent', points: { show: false } };
 
 export class Chart {
   /** @param {HTMLElement} host @param {Pointer} pointer */
@@ -61,7 +71,9 @@ export class Chart {
     const plot = /** @type {uPlot} */ (this.plot);
     if (plot.width !== width || plot.height !== height) plot.setSize({ width, height });
     plot.batch(() => {
-      plot.setData([picture.t, picture.v], false);
+      const { t, v, low, high } = picture;
+      const banded = low.length > 0;
+      plot.setData([t, v, banded ? low : nothing(t), banded ? high : nothing(t)], false);
       plot.setScale('x', { min: picture.from, max: picture.to });
     });
   }
@@ -76,7 +88,7 @@ export class Chart {
   build(build) {
     this.plot?.destroy();
     this.built = build;
-    this.plot = new uPlot(this.options(), [[], []], this.host);
+    this.plot = new uPlot(this.options(), [[], [], [], []], this.host);
   }
 
   /** @returns {uPlot.Options} */
@@ -101,7 +113,8 @@ export class Chart {
         width: 1.6,
         points: { size: 5, fill: colours.s1, stroke: colours.s1, width: 0 },
         ...(steps ? { paths: steps } : {}),
-      }],
+      }, EDGE, EDGE],
+      bands: [{ series: [3, 2], fill: withAlpha(colours.s1, 0.2) }],
       axes: this.axes(colours, narrow),
       hooks: {
         draw: [(plot) => this.picture && drawMarks(plot, this.picture, narrow)],
@@ -115,7 +128,12 @@ export class Chart {
   cursor(colours) {
     return {
       y: false,
-      points: { size: 9, width: 2, stroke: colours.surface, fill: colours.s1 },
+      points: {
+        size: (_, series) => (series === 1 ? 9 : 0),
+        width: 2,
+        stroke: colours.surface,
+        fill: colours.s1,
+      },
       drag: { x: true, y: false, setScale: false, dist: 6 },
       // The crosshair stands on readings, never between them.
       move: (plot, left, top) => {
@@ -158,7 +176,8 @@ export class Chart {
       gap: narrow ? 5 : 9,
       space: 52,
       values: (_, splits, _axis, _space, step) => {
-        const decimals = Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9)));
+        const whole = this.picture?.steps === true;
+        const decimals = whole ? 0 : Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9)));
         return splits.map((value) => number(value, decimals));
       },
       ...(this.picture?.steps ? { splits: [0, 1] } : {}),
@@ -186,10 +205,11 @@ export class Chart {
   tellCross(plot) {
     const { idx, left } = plot.cursor;
     const t = idx == null ? undefined : plot.data[0][idx];
-    const v = idx == null ? undefined : plot.data[1]?.[idx];
+    const [v, low, high] = [1, 2, 3].map((i) => (idx == null ? null : plot.data[i]?.[idx]));
     const outside = t === undefined || v == null || left == null || left < 0;
     const offset = plot.bbox.left / devicePixelRatio;
-    this.pointer.cross(outside ? null : { t, v, left: plot.valToPos(t, 'x') + offset });
+    const x = outside ? 0 : plot.valToPos(t, 'x') + offset;
+    this.pointer.cross(outside ? null : { t, v, low: low ?? null, high: high ?? null, left: x });
   }
 
   /** @param {uPlot} plot */
@@ -200,6 +220,12 @@ export class Chart {
     plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
   }
 }
+
+/** @param {number[]} t @returns {null[]} */
+const nothing = (t) => t.map(() => null);
+
+/** @param {string} colour as `rgb(r, g, b)` @param {number} alpha */
+const withAlpha = (colour, alpha) => colour.replace(/^rgb\((.*)\)$/, `rgba($1, ${alpha})`);
 
 /** @param {number} t */
 function isMidnight(t) {

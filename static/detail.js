@@ -16,11 +16,14 @@ import { rangeFor, rangeNamed } from './ranges.js';
 import { RangeTable } from './rangetable.js';
 import { Columns, thin } from './series.js';
 import { summarise } from './statistics.js';
+import { windowed, windowFor } from './windows.js';
 
 /** @typedef {import('./events.js').Reading} Reading */
 
 /** Live readings kept while history is on its way; a slow answer must not cost memory. */
 const HELD_MOST = 20_000;
+/** So long the first history waits for the first connection: a guess, as patience is. */
+const CONNECT_MS_MOST = 1500;
 /** Beyond the newest reading the range has this much air, for the live edge. */
 const AIR = 0.012;
 /** Drawing may take this share of the time, so that a million readings do not block the page. */
@@ -36,6 +39,7 @@ const SUMMARY_MS_LEAST = 1000;
  * @property {() => void} back
  * @property {(range: string) => void} chooseRange
  * @property {(on: boolean) => void} busy
+ * @property {() => boolean} connecting the first connection is on its way
  */
 
 export class Detail {
@@ -47,6 +51,7 @@ export class Detail {
     this.whole = h('button', { class: 'button edge', type: 'button', hidden: true,
       click: () => this.zoomTo(null) }, 'Whole range');
     this.caption = h('span');
+    this.bandCaption = h('span');
     this.readout = new Readout();
     this.over = new Over();
     this.plot = h('div', { class: 'plot', role: 'img', 'data-role': 'chart' });
@@ -57,7 +62,9 @@ export class Detail {
     this.chart = new Chart(this.plot, {
       zoom: (from, to) => this.zoomTo({ from, to }),
       whole: () => this.zoomTo(null),
-      cross: (at) => this.readout.draw(at, this.series, this.plot.clientWidth),
+      cross: (at) => this.readout.draw(at, this.series, {
+        width: this.plot.clientWidth, window: this.window,
+      }),
     });
     this.shown = { id: '', type: '', range: '' };
     this.columns = new Columns(READINGS_MOST);
@@ -69,11 +76,15 @@ export class Detail {
     this.asking = null;
     /** @type {{from: number, to: number} | null} */
     this.zoom = null;
+    /** Length of the windows on show, in ms; null: readings are. @type {number | null} */
+    this.window = null;
     this.failed = false;
     this.drawnFor = 0;
     this.drawMs = 0;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.later = undefined;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.patience = undefined;
     this.summaryAt = 0;
     this.summaryMs = 0;
     this.ask = perFrame(() => this.draw());
@@ -84,7 +95,7 @@ export class Detail {
     const chart = h('section', { class: 'panel' },
       h('div', { class: 'panel-head' }, this.title, h('span', { class: 'push' }), this.whole),
       h('div', { class: 'plot-frame' }, this.plot, this.readout.element, this.over.element),
-      h('div', { class: 'caption' }, this.caption,
+      h('div', { class: 'caption' }, this.caption, this.bandCaption,
         h('span', { class: 'wide' }, 'Drag to zoom, double-click to reset')));
     return h('div', { class: 'detail', hidden: true }, this.head.element,
       h('div', { class: 'detail-grid page' },
@@ -112,11 +123,17 @@ export class Detail {
     this.shown = next;
     this.zoom = null;
     if (!same) this.columns = new Columns(READINGS_MOST);
-    this.load();
+    this.held = [];
+    // History that is older than the live connection would leave a seam and be fetched again.
+    const patience = this.needs.connecting() ? CONNECT_MS_MOST : 0;
+    clearTimeout(this.patience);
+    if (patience > 0) this.patience = setTimeout(() => this.load(), patience);
+    else this.load();
   }
 
   close() {
     this.element.hidden = true;
+    clearTimeout(this.patience);
     this.asking?.abort();
     this.needs.busy(false);
     this.shown = { id: '', type: '', range: '' };
@@ -125,6 +142,7 @@ export class Detail {
 
   /** Fetches the range anew; what is on the screen stays until the answer is there. */
   async load() {
+    clearTimeout(this.patience);
     this.asking?.abort();
     const asking = new AbortController();
     this.asking = asking;
@@ -239,8 +257,12 @@ export class Detail {
     const to = this.zoom?.to ?? now + span * AIR;
     const live = to >= now && connected;
     const { pixels } = this.chart;
-    const drawn = thin(this.columns, { from, to, pixels });
     const { series, columns } = this;
+    const steps = series?.isOnOff ?? false;
+    const all = columns.indexAfter(to) - columns.indexAfter(from - 1);
+    this.window = steps ? null : windowFor(to - from, pixels, all);
+    const drawn = this.window === null ? thin(columns, { from, to, pixels })
+      : windowed(columns, { from, to, length: this.window });
     const last = columns.length === 0 ? null
       : { t: columns.newest, v: /** @type {number} */ (columns.v[columns.to - 1]) };
     this.summarise(from, Math.min(to, now));
@@ -250,16 +272,21 @@ export class Detail {
       last,
       unit: series?.unit ?? '',
       decimals: series?.decimals ?? 1,
-      steps: series?.isOnOff ?? false,
+      steps,
     });
     setText(this.title, rangeTitle(from, Math.min(to, now), live && to >= now));
     this.whole.hidden = this.zoom === null;
-    const all = columns.indexAfter(to) - columns.indexAfter(from - 1);
-    const thinned = drawn.t.length - drawn.gaps.length < all;
-    setText(this.caption, thinned ? 'Line: highest and lowest per pixel' : 'Line: every reading');
+    this.describeLine();
     if (this.held !== null || this.failed) return;
     if (all === 0) this.sayNothing(now);
     else this.over.hide();
+  }
+
+  describeLine() {
+    const length = this.window === null ? '' : duration(this.window / 1000);
+    const line = length === '' ? 'every reading' : `average of ${length} windows`;
+    setText(this.caption, `Line: ${line}`);
+    setText(this.bandCaption, length === '' ? '' : 'Band: lowest to highest in the window');
   }
 
   /** @param {number} from @param {number} to */

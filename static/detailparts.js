@@ -1,7 +1,7 @@
 /** The fixed parts of the detail view: its head with the ranges, and what lies over the chart. */
 
 import { h, idLabel, setAttribute, setText } from './dom.js';
-import { dayAndTime, clockTime, number, sameDay } from './format.js';
+import { dayAndTime, clockTime, duration, number, sameDay } from './format.js';
 import { icon } from './icons.js';
 import { linkTo } from './route.js';
 import { RANGES } from './ranges.js';
@@ -78,22 +78,28 @@ export class Readout {
     this.time = h('p');
     this.value = h('b', { 'data-role': 'cross-value' });
     this.unit = h('bdi', { class: 'unit' });
+    this.span = h('span', { class: 'dim' });
     const swatch = h('i', { class: 'swatch', 'aria-hidden': 'true' });
     this.element = h('div', { class: 'readout', hidden: true },
-      this.time, h('p', {}, swatch, this.value, this.unit));
+      this.time, h('p', {}, swatch, this.value, this.unit, this.span));
   }
 
   /**
-   * @param {{t: number, v: number, left: number} | null} at
+   * @param {import('./chart.js').Crossed | null} at
    * @param {import('./catalogue.js').Series | null} series
-   * @param {number} room width of the chart
+   * @param {{width: number, window: number | null}} chart its width, and the windows it shows
    */
-  draw(at, series, room) {
+  draw(at, series, { width: room, window }) {
     this.element.hidden = !at || !series;
     if (!at || !series) return;
-    setText(this.time, `${dayAndTime(at.t).split(',')[0]}, ${clockTime(at.t)}`);
-    setText(this.value, number(at.v, series.decimals));
+    const { decimals } = series;
+    const when = `${dayAndTime(at.t).split(',')[0]}, ${clockTime(at.t)}`;
+    setText(this.time, window === null ? when : `${when} · ${duration(window / 1000)}`);
+    setText(this.value, number(at.v, decimals));
     setText(this.unit, series.unit);
+    const { low, high } = at;
+    const banded = low !== null && high !== null && low !== high;
+    setText(this.span, banded ? `${number(low, decimals)} to ${number(high, decimals)}` : '');
     const wide = this.element.offsetWidth;
     const left = at.left - wide - 16 > 56 ? at.left - wide - 16 : at.left + 16;
     this.element.style.left = `${Math.max(8, Math.min(room - wide - 8, left))}px`;

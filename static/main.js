@@ -10,25 +10,18 @@ import { learnTime, now } from './clock.js';
 import { Detail } from './detail.js';
 import { part, setAttribute, setText } from './dom.js';
 import { deviceDoor, Empty } from './empty.js';
-import { decode, listOf, rowOf, timeOf } from './events.js';
+import { listOf, rowOf, timeOf } from './events.js';
 import { perFrame } from './frames.js';
 import { mark } from './icons.js';
+import { Live } from './live.js';
 import { NoMatch, Overview } from './overview.js';
 import { onTheme } from './palette.js';
 import { Seeds } from './past.js';
-import { Pulse } from './pulse.js';
 import { amend, goTo, leaveSensor, onRoute, readRoute } from './route.js';
 import { Search } from './search.js';
-import { Socket } from './socket.js';
 import { skeleton, Toolbar } from './toolbar.js';
 import { TopBar } from './topbar.js';
 
-/** How often statistics are asked for while somebody looks: 24 answers make the last minute. */
-const STATS_MS = 2500;
-/** A large answer is asked for more rarely: so many rows may come per second. */
-const ROWS_PER_S = 1000;
-/** A connection that owes an answer for so long is replaced: three times what makes it stale. */
-const OWED_MS_MOST = 15_000;
 /** Bones before this would flash. */
 const BONES_MS = 150;
 /** The number of hits is said after the last key. */
@@ -37,23 +30,20 @@ const SAY_MS = 500;
 class Page {
   constructor() {
     this.catalogue = new Catalogue();
-    this.pulse = new Pulse();
     this.seeds = new Seeds(this.catalogue);
     this.loaded = false;
     this.moreRows = false;
-    this.askedAt = 0;
     /** The total at the last complete answer. @type {{at: number, total: number} | null} */
     this.counted = null;
-    this.socket = new Socket({
-      onFrame: (text) => this.onFrame(text),
+    this.live = new Live({
+      onEvent: (event) => this.onEvent(event),
       onOpen: () => this.onOpen(),
-      onChange: () => this.drawLink(),
-      // Only a question over HTTP can tell why a handshake failed; 401 leads to the sign-in.
-      onRefused: () => void ask('api/stats').catch(() => null),
+      onLink: () => this.drawLink(),
+      rows: () => this.catalogue.series.size,
     });
-    const moment = () => ({ now: now(), connected: this.link().state === 'live' });
+    const moment = () => ({ now: now(), connected: this.live.link().state === 'live' });
     this.topBar = new TopBar(() => this.redraw());
-    this.banner = new Banner(() => this.socket.tryNow());
+    this.banner = new Banner(() => this.live.socket.tryNow());
     this.toolbar = new Toolbar((group) => amend({ group: group === 'location' ? '' : group }));
     this.overview = new Overview({
       catalogue: this.catalogue,
@@ -67,6 +57,7 @@ class Page {
       back: leaveSensor,
       chooseRange: (range) => amend({ range }),
       busy: (on) => this.topBar.busy(on),
+      connecting: () => this.live.link().state === 'connecting',
     });
     this.search = new Search({ change: (q) => this.onQuery(q), enter: () => this.openFirst() });
     this.noMatch = new NoMatch(() => this.search.clear());
@@ -75,6 +66,8 @@ class Page {
     this.draw = perFrame(() => this.drawChanged());
     /** How far down the list was when a sensor was opened. */
     this.leftAt = 0;
+    /** What the surroundings were last drawn for. */
+    this.shape = '';
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.sayTimer = undefined;
   }
@@ -88,12 +81,10 @@ class Page {
     onRoute(() => this.follow());
     onTheme(() => this.redraw());
     addEventListener('keydown', (event) => this.onKey(event));
-    addEventListener('online', () => this.socket.tryNow());
     document.addEventListener('visibilitychange', () => this.onVisible());
     setInterval(() => this.tick(), 1000);
-    setInterval(() => this.askStats(), STATS_MS);
     this.follow();
-    this.socket.connect();
+    this.live.start();
     void this.readSensors();
   }
 
@@ -127,28 +118,24 @@ class Page {
   }
 
   onOpen() {
-    this.pulse.reconnected();
-    this.seeds.forget();
     this.counted = null;
     this.topBar.forgetRates();
-    this.askStats(true);
+    this.resume();
+  }
+
+  /** What was missed is fetched. */
+  resume() {
+    this.seeds.forget();
     this.detail.resume();
     for (const card of this.overview.cards.values()) this.seeds.want(card.series);
   }
 
-  /** @param {unknown} text */
-  onFrame(text) {
-    const event = decode(text);
-    const readings = event?.kind === 'readings' ? event.readings : [];
-    this.pulse.beat(Date.now(), readings.length > 0);
-    for (const reading of readings) {
-      const known = this.catalogue.series.size;
-      this.catalogue.applyReading(reading);
-      this.detail.take(reading);
-      if (this.catalogue.series.size > known) this.askStats();
-    }
-    if (readings.length > 0 && !this.loaded) this.loaded = true;
-    switch (event?.kind) {
+  /** @param {import('./events.js').PageEvent} event */
+  onEvent(event) {
+    switch (event.kind) {
+      case 'readings':
+        this.takeReadings(event.readings);
+        break;
       case 'stats':
         this.takeRows(event.rows, event.complete);
         break;
@@ -160,44 +147,27 @@ class Page {
         break;
       case 'lost':
       case 'reset':
-        this.seeds.forget();
-        this.askStats(true);
-        this.detail.resume();
+        this.live.askStats(0);
+        this.resume();
         break;
       default:
     }
     this.draw();
   }
 
-  /** @param {boolean} [atOnce] even if the last question was a moment ago */
-  askStats(atOnce = false) {
-    const at = Date.now();
-    const every = Math.max(1000, (this.catalogue.series.size / ROWS_PER_S) * 1000);
-    const early = !atOnce && at - this.askedAt < every;
-    if (document.hidden || this.socket.state !== 'open' || early) return;
-    this.askedAt = at;
-    this.pulse.asked(at);
-    this.socket.send('request_all_stats', {});
-  }
-
-  /** @returns {import('./topbar.js').Link} */
-  link() {
-    const at = Date.now();
-    const { state, retryAt, failures } = this.socket;
-    const eventAt = this.pulse.readingAt || this.pulse.frameAt;
-    const since = state === 'open' ? this.pulse.silentSince(at) : null;
-    const silentSince = since ?? 0;
-    if (state === 'open') {
-      return { state: since === null ? 'live' : 'stale', eventAt, silentSince, retryAt: 0 };
+  /** @param {import('./events.js').Reading[]} readings */
+  takeReadings(readings) {
+    const known = this.catalogue.series.size;
+    for (const reading of readings) {
+      this.catalogue.applyReading(reading);
+      this.detail.take(reading);
     }
-    if (state === 'connecting' && failures === 0) {
-      return { state: 'connecting', eventAt, silentSince, retryAt: 0 };
-    }
-    return { state: 'off', eventAt, silentSince, retryAt: state === 'waiting' ? retryAt : 0 };
+    if (readings.length > 0) this.loaded = true;
+    if (this.catalogue.series.size > known) this.live.askStats();
   }
 
   drawLink() {
-    const link = this.link();
+    const link = this.live.link();
     this.topBar.draw(link);
     this.banner.draw(link);
     const main = part('main', HTMLElement);
@@ -212,24 +182,18 @@ class Page {
   }
 
   tick() {
-    if (this.pulse.owed(Date.now()) > OWED_MS_MOST) {
-      this.pulse.reconnected();
-      this.socket.replace();
-    }
+    this.live.tick();
     if (document.hidden) return;
     this.drawLink();
     if (this.detail.isOpen) this.detail.tick();
     else this.overview.tick();
+    this.drawAround();
   }
 
   onVisible() {
-    // While hidden nothing was asked, so nothing is owed and the rate's span is too long to say.
-    this.pulse.owedSince = 0;
+    // Over the hidden time a rate would be an average that says nothing.
     this.counted = null;
-    if (document.hidden) return;
-    this.socket.tryNow();
-    this.askStats(true);
-    this.tick();
+    if (!document.hidden) this.tick();
   }
 
   drawChanged() {
@@ -239,7 +203,9 @@ class Page {
       return;
     }
     this.overview.refresh(changed);
-    this.drawAround();
+    const shape = `${this.catalogue.order} ${this.loaded}`;
+    if (shape !== this.shape) this.drawAround();
+    this.shape = shape;
   }
 
   /** What stands around the cards. */
@@ -249,7 +215,7 @@ class Page {
     const none = this.loaded && size === 0;
     const { hits } = this.overview;
     const group = this.overview.group;
-    const connected = this.link().state === 'live';
+    const connected = this.live.link().state === 'live';
     this.toolbar.draw(this.catalogue, { connected, group, hits, more: this.moreRows });
     setAttribute(this.toolbar.element, 'hidden', open || size === 0 ? '' : null);
     setAttribute(this.overview.element, 'hidden', open || size === 0 ? '' : null);
@@ -284,6 +250,8 @@ class Page {
     }
     this.overview.show(route.q, ['type', 'none'].includes(route.group) ? route.group : 'location');
     this.drawAround();
+    // What came while another view was shown has been taken, but not drawn.
+    if (wasOpen) this.overview.redraw();
     if (wasOpen) scrollTo(0, this.leftAt);
   }
 

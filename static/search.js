@@ -31,6 +31,12 @@ export class Search {
       this.input.focus();
     });
     this.change = change;
+    const narrow = matchMedia('(max-width: 699px)');
+    const hint = () => {
+      this.input.placeholder = narrow.matches ? 'Find' : 'Find by id, type or location';
+    };
+    narrow.addEventListener('change', hint);
+    hint();
     this.drawHint();
   }
 

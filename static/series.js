@@ -133,12 +133,12 @@ export function gapFrom(columns) {
  *
  * @param {Columns} columns
  * @param {{from: number, to: number, pixels: number}} frame time range in ms and its width
- * @returns {{t: number[], v: (number | null)[], gaps: Gap[]}}
+ * @returns {import('./windows.js').Lines} without a band
  */
 export function thin(columns, frame) {
   const { from, to, pixels } = frame;
-  /** @type {{t: number[], v: (number | null)[], gaps: Gap[]}} */
-  const out = { t: [], v: [], gaps: [] };
+  /** @type {import('./windows.js').Lines} */
+  const out = { t: [], v: [], low: [], high: [], gaps: [] };
   // One reading beyond each edge, so that lines run to the edge.
   const first = Math.max(columns.from, columns.indexAfter(from - 1) - 1);
   const last = Math.min(columns.to, columns.indexAfter(to) + 1);

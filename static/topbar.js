@@ -5,17 +5,9 @@ import { clockTime, isUtc, rate, useUtc } from './format.js';
 import { glyph, icon, setGlyph } from './icons.js';
 import { isDark, onTheme, switchTheme } from './palette.js';
 
-/**
- * The connection as the reader is told of it.
- * @typedef {object} Link
- * @property {'connecting' | 'live' | 'stale' | 'off'} state
- * @property {number} eventAt when the last event came, in ms since 1970; 0: none yet
- * @property {number} silentSince for `stale`
- * @property {number} retryAt for `off`: when the next try starts; 0: it is under way
- */
-
 /** One bar for each answer to the page's question, asked every 2.5 s: the last minute. */
 const BARS = 24;
+const MEAN_OF = 4;
 
 const WORDS = new Map([
   ['connecting', ['unknown', 'Connecting']],
@@ -63,7 +55,7 @@ export class TopBar {
     draw();
   }
 
-  /** @param {Link} link */
+  /** @param {import('./live.js').Link} link */
   draw(link) {
     const [shape = 'unknown', word = ''] = WORDS.get(link.state) ?? [];
     setGlyph(this.shape, shape);
@@ -75,8 +67,14 @@ export class TopBar {
     const last = link.eventAt === 0 ? 'No event yet' : `Last event ${clockTime(link.eventAt)}`;
     setAttribute(this.link, 'title', `${word}. ${last}`);
     const shown = link.state === 'live' && this.perSecond.length > 0;
-    setText(this.rate, shown ? rate(this.perSecond.at(-1) ?? 0) : '');
+    setText(this.rate, shown ? rate(this.meanRate) : '');
     setAttribute(this.bars, 'hidden', off ? '' : null);
+  }
+
+  /** Over the last answers: the server's own table is up to a second old, so one alone jumps. */
+  get meanRate() {
+    const some = this.perSecond.slice(-MEAN_OF);
+    return some.reduce((sum, one) => sum + one, 0) / Math.max(1, some.length);
   }
 
   /** @param {number} perSecond readings since the last answer */

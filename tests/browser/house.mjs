@@ -42,7 +42,8 @@ export function furnish(server, { hours = 2, now = Date.now() } = {}) {
       if (id === 'boiler_flow' && t > now - 2_500_000 && t < now - 2_100_000) continue;
       drift += -0.05 * drift + (next() - 0.5) * 0.4;
       const wave = Math.sin(t / 700_000 + n) * 0.7;
-      const raw = type === 'contact' ? Number(Math.sin(t / 90_000) > 0) : base + swing * (wave + drift);
+      const open = Number(Math.sin(t / 90_000) > 0);
+      const raw = type === 'contact' ? open : base + swing * (wave + drift);
       server.publish({
         sensor_id: id, sensor_type: type, unit, location,
         value: Number(raw.toFixed(decimals)),

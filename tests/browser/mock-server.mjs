@@ -1,7 +1,7 @@
 /**
- * A small server that speaks the page's side of the contract: assets at their names, the policy, the
- * API and the socket, with readings that a test publishes. It stands in for nothing but the server:
- * the page, the browser, HTTP and WebSocket are real.
+ * A small server that speaks the page's side of the contract: assets at their names, the policy,
+ * the API and the socket, with readings that a test publishes. It stands in for nothing but the
+ * server: the page, the browser, HTTP and WebSocket are real.
  */
 
 import { readFile } from 'node:fs/promises';

@@ -182,7 +182,8 @@ test('cards are grouped by place or by type', async () => {
 test('of ten thousand series only those on the screen exist, and keys reach all', async () => {
   for (let i = 0; i < 10_000; i += 1) {
     const sensor_id = `probe_${String(i).padStart(5, '0')}`;
-    server.publish({ ...KITCHEN, sensor_id, value: i, location: `Hall ${i % 10}` }, { push: false });
+    const reading = { ...KITCHEN, sensor_id, value: i, location: `Hall ${i % 10}` };
+    server.publish(reading, { push: false });
   }
   const page = await open();
   await until(() => page.locator('article').count(), (n) => n > 10 && n < 80);
@@ -192,4 +193,17 @@ test('of ten thousand series only those on the screen exist, and keys reach all'
     (id) => id === 'probe_09999');
   assert.ok(await page.locator('article').count() < 80);
   assert.deepEqual(page.faults, []);
+});
+
+test('every module is named in the page, so that none waits for another to be read', async () => {
+  const page = await open();
+  await role(page, 'empty').waitFor();
+  const [named, loaded] = await page.evaluate(() => [
+    [...document.querySelectorAll('link[rel="modulepreload"], script[src]')]
+      .map((element) => element.href || element.src),
+    performance.getEntriesByType('resource').map((entry) => entry.name)
+      .filter((name) => name.endsWith('.js')),
+  ]);
+  assert.deepEqual(new Set(loaded), new Set(named));
+  assert.equal(loaded.length, named.length);
 });

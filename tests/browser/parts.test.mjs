@@ -1,0 +1,152 @@
+/** The parts of the page that need no browser: columns, windows, positions, numbers, places. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Catalogue } from '../../static/catalogue.js';
+import { decode, malformed } from '../../static/events.js';
+import { age, compact, decimalsOf, number, rate, withUnit } from '../../static/format.js';
+import { grouped, neighbour, placed } from '../../static/layout.js';
+import { covers, parsePosition, parseToken } from '../../static/position.js';
+import { Pulse } from '../../static/pulse.js';
+import { Columns, thin } from '../../static/series.js';
+import { summarise } from '../../static/statistics.js';
+import { windowed, windowFor } from '../../static/windows.js';
+
+const columnsOf = (pairs, most = 1000) => {
+  const columns = new Columns(most);
+  for (const [t, v] of pairs) columns.push(t, v);
+  return columns;
+};
+const listed = (columns) => Array.from(columns.t.subarray(columns.from, columns.to));
+
+test('columns keep the order of time whatever comes late', () => {
+  assert.deepEqual(listed(columnsOf([[5, 0], [1, 0], [9, 0], [3, 0], [7, 0]])), [1, 3, 5, 7, 9]);
+});
+
+test('columns are bounded and keep the newest', () => {
+  const columns = columnsOf(Array.from({ length: 10_000 }, (_, i) => [i, i]), 100);
+  assert.ok(columns.length <= 100 && columns.length > 80);
+  assert.equal(columns.newest, 9999);
+  assert.ok(columns.t.length <= 256);
+});
+
+test('thinning keeps the highest and the lowest reading', () => {
+  const pairs = Array.from({ length: 5000 }, (_, i) => [i * 1000, 0]);
+  pairs[777][1] = 99;
+  pairs[3210][1] = -99;
+  const { v } = thin(columnsOf(pairs, 5000), { from: 0, to: 5_000_000, pixels: 100 });
+  assert.ok(v.length < 500 && v.includes(99) && v.includes(-99));
+});
+
+test('a stretch without readings is a null between its ends', () => {
+  const pairs = [0, 1, 2, 3, 63, 64, 65].map((s) => [s * 1000, s]);
+  pairs.push(...Array.from({ length: 40 }, (_, i) => [(66 + i) * 1000, 0]));
+  const { v, gaps } = thin(columnsOf(pairs), { from: 0, to: 120_000, pixels: 1000 });
+  assert.equal(v.indexOf(null), 4);
+  assert.deepEqual(gaps, [{ from: 3000, to: 63_000, before: 3, after: 63 }]);
+});
+
+test('windows average, and their band has every peak', () => {
+  const pairs = Array.from({ length: 3600 }, (_, i) => [i * 1000, i % 5]);
+  const length = windowFor(3_600_000, 300, 3600);
+  assert.equal(length, 15_000);
+  const lines = windowed(columnsOf(pairs, 4000), { from: 0, to: 3_600_000, length });
+  assert.equal(lines.t.length, 241);
+  assert.deepEqual([lines.v[0], lines.low[0], lines.high[0]], [2, 0, 4]);
+  assert.equal(lines.t.at(-1), 3_599_000);
+  assert.ok(lines.t.every((t, i) => i === 0 || t >= lines.t[i - 1]));
+  assert.equal(windowFor(3_600_000, 900, 360), null);
+});
+
+test('a summary counts what is in the range, edges included', () => {
+  const columns = columnsOf(Array.from({ length: 100 }, (_, i) => [i * 1000, i + 1]));
+  const summary = summarise(columns, 0, 99_000);
+  assert.deepEqual(
+    [summary.count, summary.min, summary.max, summary.avg, summary.p50, summary.p95, summary.p99],
+    [100, 1, 100, 50.5, 50, 95, 99],
+  );
+  assert.equal(summarise(columns, 10_000, 19_000).count, 10);
+  assert.equal(summarise(columns, 200_000, 300_000), null);
+});
+
+test('positions compare as numbers within their shard', () => {
+  const token = parseToken('0:1700000000000-9.3,2:5-0.0');
+  const covered = (text) => covers(token, parsePosition(text));
+  assert.ok(covered('0:1700000000000-9.3'));
+  assert.ok(covered('0:999-99.9'));
+  assert.ok(!covered('0:1700000000000-10.0'));
+  assert.ok(!covered('0:1700000000000-9.4'));
+  assert.ok(!covered('1:1-0.0'));
+  assert.ok(!covered('nonsense'));
+  assert.ok(covers(parseToken('0:7-1'), parsePosition('0:7-1.511')));
+});
+
+test('numbers, counts, rates and ages read as the design says', () => {
+  assert.equal(number(-6.4, 1), '\u22126.4');
+  assert.equal(number(-0.01, 1), '0.0');
+  assert.equal(number(1_234_567, 0), '1.23 × 10⁶');
+  assert.equal(number(-0.00001234, 4), '\u22121.23 × 10⁻⁵');
+  assert.deepEqual([compact(9999), compact(93_040), compact(938_700), compact(7_000_000)],
+    ['9,999', '93.0\u202fk', '939\u202fk', '7.0\u202fM']);
+  assert.deepEqual([10, 1, 0.1, 4 / 3600].map(rate), ['10/s', '1.0/s', '6/min', '4/h']);
+  assert.deepEqual([age(1.4), age(12), age(240), age(11_520), age(432_000)],
+    ['now', '12\u202fs', '4\u202fmin', '3\u202fh 12\u202fmin', '5\u202fd']);
+  assert.deepEqual([withUnit('5', 'W'), withUnit('5', '°'), withUnit('5', '')],
+    ['5\u202fW', '5°', '5']);
+  assert.deepEqual([decimalsOf(21.5), decimalsOf(21), decimalsOf(1 / 3)], [1, 0, 4]);
+});
+
+test('frames of another shape are counted, never shown', () => {
+  const before = malformed.count;
+  assert.equal(decode('{'), null);
+  assert.equal(decode('[]'), null);
+  const broken = [{}, { sensor_id: 'a', value: 'x', timestamp: 0 }, { sensor_id: 1, value: 1 }];
+  for (const data of broken) {
+    assert.deepEqual(decode(JSON.stringify({ event: 'sensor_update', data })).readings, []);
+  }
+  assert.equal(malformed.count - before, 5);
+  assert.equal(decode('{"event":"something_new"}').kind, 'other');
+});
+
+test('an older reading does not take the place of a newer one', () => {
+  const catalogue = new Catalogue();
+  const reading = { id: 'a', type: 'b', unit: '', location: null, metadata: {}, position: null };
+  catalogue.applyReading({ ...reading, value: 2, at: 2000 });
+  catalogue.applyReading({ ...reading, value: 1, at: 1000 });
+  assert.equal(catalogue.find('a', 'b').last, 2);
+  assert.equal(catalogue.series.size, 1);
+  catalogue.applyReading({ ...reading, id: '', type: 'ab', value: 1, at: 1000 });
+  catalogue.applyReading({ ...reading, id: 'ab', type: '', value: 1, at: 1000 });
+  assert.equal(catalogue.series.size, 3);
+});
+
+test('only a steady flow that stops is silence', () => {
+  const steady = new Pulse();
+  for (let s = 0; s < 30; s += 1) steady.beat(s * 1000, true);
+  assert.equal(steady.silentSince(33_000), null);
+  assert.equal(steady.silentSince(34_500), 29_000);
+  const seldom = new Pulse();
+  for (let s = 0; s < 600; s += 60) seldom.beat(s * 1000, true);
+  assert.equal(seldom.silentSince(900_000), null);
+  seldom.asked(900_000);
+  assert.equal(seldom.silentSince(904_000), null);
+  assert.equal(seldom.silentSince(906_000), 540_000);
+});
+
+test('groups that fit share a row, and keys lead through all of them', () => {
+  const catalogue = new Catalogue();
+  for (const [place, n] of [['A', 2], ['B', 1], ['C', 5], ['', 1]]) {
+    for (let i = 0; i < n; i += 1) catalogue.open(`${place}${i}`, 't').location = place || null;
+  }
+  const groups = grouped(catalogue.series.values(), 'location');
+  assert.deepEqual(groups.map((group) => group.name), ['A', 'B', 'C', '']);
+  const sizes = { width: 990, card: 100, cardWidth: 300, head: 40, gap: 10 };
+  const layout = placed(groups, sizes, new Set());
+  assert.equal(layout.columns, 3);
+  assert.deepEqual(layout.heads.map((at) => at.y), [0, 0, 140, 390]);
+  assert.equal(layout.heads[1].x + layout.heads[1].width, 990);
+  assert.equal(layout.height, 530);
+  const ids = (key, from) => layout.cards[neighbour(layout.cards, from, key, 1)].series.id;
+  assert.deepEqual([ids('ArrowDown', 1), ids('ArrowRight', 1), ids('End', 0)], ['C1', 'B0', '0']);
+  assert.deepEqual([ids('ArrowUp', 8), ids('ArrowDown', 8), ids('ArrowUp', 0)], ['C3', '0', 'A0']);
+});
