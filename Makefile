@@ -41,7 +41,7 @@ test:
 	@$(MAKE) --no-print-directory node_modules/.package-lock.json
 	cargo test --locked --workspace
 	npm run check
-	npm run test:browser
+	CHROMIUM="$$(command -v chromium || command -v chromium-browser || command -v google-chrome)" npm run test:browser
 
 test-long:
 	@deploy/packages.sh $(TO_BUILD) $(TO_TEST)

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use super::redis_home::Home;
 const PROGRAMS: [&str; 2] = ["valkey-server", "redis-server"];
 /// Last lines of the server's log, of which an unexpected end is explained.
 const LAST_LINES: usize = 4;
+/// Whether the server's advice was passed on; once is enough for all its restarts.
+static ADVISED: AtomicBool = AtomicBool::new(false);
 /// A reply to PING or SHUTDOWN comes at once or the server is busy.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -99,6 +102,11 @@ impl Server {
         self.child.id()
     }
 
+    /// It takes commands now: what it said while starting explains nothing any more.
+    pub(super) fn has_started(&self) {
+        self.last_lines.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Waits for an end that nobody asked for; says why as well as it can.
     ///
     /// # Cancel safety
@@ -148,12 +156,13 @@ async fn forward(output: impl AsyncRead + Unpin, last_lines: LastLines) {
         if text.is_empty() {
             continue;
         }
-        if text.starts_with("WARNING") {
-            tracing::warn!("supervised Redis: {text}");
-        } else {
-            tracing::debug!("supervised Redis: {text}");
+        // Advice for the machine's settings, given at every start.
+        let is_advice = text.starts_with("WARNING");
+        match is_advice && !ADVISED.swap(true, Ordering::Relaxed) {
+            true => tracing::warn!("supervised Redis: {text}"),
+            false => tracing::debug!("supervised Redis: {text}"),
         }
-        if is_warning {
+        if is_warning && !is_advice {
             let mut last = last_lines.lock().unwrap_or_else(PoisonError::into_inner);
             if last.len() == LAST_LINES {
                 last.pop_front();

@@ -185,6 +185,7 @@ impl Supervisor {
             () = until_ready(&client) => {}
             () = end.cancelled() => return Ok(self.end(server).await),
         }
+        server.has_started();
         tracing::info!(
             program = self.program.name,
             version = self.program.version,
