@@ -76,6 +76,8 @@ fn open_log(settings: &Settings) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&settings.log))
         .with_writer(io::stderr)
+        // A log that nobody reads any more is no reason to fail.
+        .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal());
     match settings.log_format {
         LogFormat::Text => log.init(),

@@ -49,7 +49,8 @@ fn free_name(directory: &Path, scenario: &str) -> String {
 fn page(summary: &Summary, machine: &Machine) -> String {
     let verdict = if summary.is_good() { "every check passed" } else { "CHECKS FAILED" };
     let mut text = format!(
-        "# {}: {verdict}\n\n    {}\n\n- commit {}, {}\n- {}, {} cores, {:.1} GiB, load before {}, fsync {:.0} µs\n\
+        "# {}: {verdict}\n\n    {}\n\n- commit {}, {}\n\
+         - {}, {} cores, {:.1} GiB, load before {}, fsync {:.0} µs\n\
          - {}\n- {}\n- {}\n\n",
         summary.scenario,
         summary.command,

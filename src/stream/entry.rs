@@ -340,7 +340,10 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_panic(
             pairs in prop::collection::vec(
-                (prop::collection::vec(any::<u8>(), 0..20), prop::collection::vec(any::<u8>(), 0..9)),
+                (
+                    prop::collection::vec(any::<u8>(), 0..20),
+                    prop::collection::vec(any::<u8>(), 0..9),
+                ),
                 0..9)
         ) {
             let ours = (b"@".to_vec(), format!("1 {:016x} 1 {} 5 9", 7, pairs.len()).into_bytes());
