@@ -38,7 +38,8 @@ import { parsePosition } from './position.js';
  */
 
 /**
- * @typedef {{kind: 'hello'}
+ * @typedef {{kind: 'hello', subscribed: boolean}
+ *   | {kind: 'error', message: string}
  *   | {kind: 'readings', readings: Reading[]}
  *   | {kind: 'stats', rows: Row[], complete: boolean}
  *   | {kind: 'status', id: string, type: string | null, status: string | null}
@@ -172,7 +173,9 @@ function eventOf(name, data) {
     case 'sensor_removed':
       return { kind: 'removed', id: String(data.sensor_id) };
     case 'status':
-      return { kind: 'hello' };
+      return { kind: 'hello', subscribed: data.message === 'subscribed' };
+    case 'error':
+      return { kind: 'error', message: String(data.message) };
     case 'gap':
       return { kind: 'lost' };
     case 'reset':

@@ -29,7 +29,7 @@ const OWED_MS_MOST = 15_000;
 /**
  * @typedef {object} Listener
  * @property {(event: import('./events.js').PageEvent) => void} onEvent
- * @property {() => void} onOpen connected, for the first time or again
+ * @property {() => void} onOpen pushed to from now on, for the first time or again
  * @property {() => void} onLink `link()` may be another
  * @property {() => number} rows how many rows an answer will have
  */
@@ -40,12 +40,15 @@ export class Live {
     this.listener = listener;
     this.pulse = new Pulse();
     this.askedAt = 0;
+    /** The server has not said yet from where on it pushes. */
+    this.subscribing = false;
     this.socket = new Socket({
       onFrame: (text) => this.onFrame(text),
       onOpen: () => {
         this.pulse.reconnected();
+        this.subscribing = true;
+        this.socket.send('subscribe', { sensors: ['*'] });
         this.askStats(0);
-        listener.onOpen();
       },
       onChange: () => listener.onLink(),
       // Only a question over HTTP can tell why a handshake failed; 401 leads to the sign-in.
@@ -64,6 +67,12 @@ export class Live {
   onFrame(text) {
     const event = decode(text);
     this.pulse.beat(Date.now(), event?.kind === 'readings' && event.readings.length > 0);
+    // Live first, history after it: in this order no reading falls between the two.
+    const settled = event?.kind === 'error' || (event?.kind === 'hello' && event.subscribed);
+    if (this.subscribing && settled) {
+      this.subscribing = false;
+      this.listener.onOpen();
+    }
     if (event) this.listener.onEvent(event);
   }
 

@@ -37,10 +37,14 @@ test('a lost connection is said with the time of the last event, and comes back'
     /Last event \d\d:\d\d:\d\d, .*(Trying again in \d+|Trying now)/.test(said));
   assert.equal(await card.getAttribute('data-status'), 'unknown');
   server.publish({ ...KITCHEN, value: 23 }, { push: false });
+  server.wishes = [];
   await server.start(port);
   await page.getByRole('button', { name: 'Try now' }).click({ timeout: 500 }).catch(() => null);
   await connection('Live');
   await until(text(role(card, 'value')), (said) => said === '23');
+  // Live first, then what the past has: in this order nothing can fall between them.
+  assert.deepEqual(server.wishes.slice(0, 2).map((wish) => wish.event),
+    ['subscribe', 'request_all_stats']);
   assert.equal(await banner.isVisible(), false);
   assert.equal(await card.getAttribute('data-status'), 'online');
 });

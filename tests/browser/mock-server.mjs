@@ -33,6 +33,8 @@ export class MockServer {
     this.series = new Map();
     this.sequence = 0;
     this.clients = new Set();
+    /** Everything that clients have asked for, oldest first. */
+    this.wishes = [];
     /** What to do before an answer of history; tests hold answers back with it. */
     this.beforeHistory = async () => {};
     this.historyStatus = 200;
@@ -172,13 +174,20 @@ export class MockServer {
       this.clients.add(client);
       client.on('close', () => this.clients.delete(client));
       client.on('message', (text) => {
-        if (JSON.parse(String(text)).event !== 'request_all_stats' || !this.answers) return;
+        const { event, data: wish } = JSON.parse(String(text));
+        this.wishes.push({ event, ...wish });
+        if (event === 'subscribe') this.hello(client, 'subscribed');
+        if (event !== 'request_all_stats' || !this.answers) return;
         const data = { sensors: this.rows(), next: null };
         client.send(JSON.stringify({ event: 'sensor_stats', data }));
       });
-      const position = `0:${Date.now()}-${this.sequence}.0`;
-      client.send(JSON.stringify({ event: 'status', data: { message: 'connected', position } }));
+      this.hello(client, 'connected');
     });
+  }
+
+  hello(client, message) {
+    const position = `0:${Date.now()}-${this.sequence}.0`;
+    client.send(JSON.stringify({ event: 'status', data: { message, position } }));
   }
 }
 
