@@ -55,14 +55,13 @@ impl Metrics {
     pub fn new(door: Door) -> Self {
         describe();
         let door = door.name();
-        let by_reason = |name: &'static str, reason: &'static str| counter!(name, "door" => door, "reason" => reason);
         Self {
             messages: counter!("streamgauge_ingest_messages_total", "door" => door),
-            too_large: by_reason(REFUSED, "too_large"),
-            topic_not_accepted: by_reason(REFUSED, "topic_not_accepted"),
+            too_large: by_reason(REFUSED, door, "too_large"),
+            topic_not_accepted: by_reason(REFUSED, door, "topic_not_accepted"),
             retain_cleared: counter!("streamgauge_ingest_retain_cleared_total", "door" => door),
-            shed_queue_full: by_reason(SHED, "queue_full"),
-            shed_bad_topic: by_reason(SHED, "bad_topic"),
+            shed_queue_full: by_reason(SHED, door, "queue_full"),
+            shed_bad_topic: by_reason(SHED, door, "bad_topic"),
             acknowledged: counter!("streamgauge_ingest_acknowledged_total", "door" => door),
             connections: gauge!("streamgauge_ingest_connections", "door" => door),
         }
@@ -92,6 +91,10 @@ impl Metrics {
             self.acknowledged.increment(pubacks);
         }
     }
+}
+
+fn by_reason(name: &'static str, door: &'static str, reason: &'static str) -> Counter {
+    counter!(name, "door" => door, "reason" => reason)
 }
 
 fn describe() {
