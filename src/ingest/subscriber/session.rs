@@ -84,9 +84,14 @@ impl<'c> Session<'c> {
     /// by `stop` and everything is acknowledged.
     pub async fn live(mut self, stop: &CancellationToken) -> Result<(), Lost> {
         let ended = self.converse(stop).await;
-        // What rumqttc had read before it failed: QoS 1 comes again, QoS 0 does not.
+        // What rumqttc had read before it failed. A broker may refuse and close in one go.
+        let leftovers = &self.eventloop.state.events;
+        let refusal = leftovers.iter().find_map(|event| match event {
+            Event::Incoming(Packet::SubAck(suback)) => self.granted(suback).err(),
+            Event::Incoming(_) | Event::Outgoing(_) => None,
+        });
         self.deliveries.take_leftovers(self.eventloop.state.events.drain(..));
-        ended
+        refusal.map_or(ended, Err)
     }
 
     async fn converse(&mut self, stop: &CancellationToken) -> Result<(), Lost> {
@@ -197,9 +202,11 @@ impl<'c> Session<'c> {
                     }
                 }
                 Some(Event::Incoming(Packet::SubAck(suback))) => {
-                    if let Err(lost) = self.check(&suback) {
+                    if let Err(lost) = self.granted(&suback) {
                         break Err(lost);
                     }
+                    self.subscribed = true;
+                    self.connection.report_subscribed();
                 }
                 // Answers to pings, and rumqttc's notes on what it has sent.
                 Some(Event::Incoming(_) | Event::Outgoing(_)) => {}
@@ -212,10 +219,8 @@ impl<'c> Session<'c> {
         went_well
     }
 
-    fn check(&mut self, suback: &SubAck) -> Result<(), Lost> {
-        if suback.pkid != SUBSCRIBE_ID {
-            return Ok(());
-        }
+    /// Whether the broker has granted every filter. Ours is the only SUBSCRIBE.
+    fn granted(&self, suback: &SubAck) -> Result<(), Lost> {
         let asked: Vec<_> = self.connection.filters().collect();
         let codes = &suback.return_codes;
         if codes.len() != asked.len() {
@@ -230,8 +235,6 @@ impl<'c> Session<'c> {
                 SubscribeReasonCode::Success(_) => {}
             }
         }
-        self.subscribed = true;
-        self.connection.report_subscribed();
         Ok(())
     }
 

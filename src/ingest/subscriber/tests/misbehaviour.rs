@@ -125,12 +125,15 @@ async fn a_refused_filter_is_named_and_tried_again() {
     let (script, config) = Script::open().await;
     let settler = Settler::start(1, INTAKE_LIMITS);
     let mut running = Running::start(config, &settler);
-    let mut peer = script.next().await;
-    peer.say(&[0x90, 3, 0, 1, 0x80]).await;
+    // One that closes at once, one that answers nonsense, and one that says what was not asked.
+    script.next().await.say(&[0x90, 3, 0, 1, 0x80]).await;
     running.lost("refuses the filter sensors/+/+").await;
-    peer = script.next().await;
+    let mut peer = script.next().await;
     peer.say(&[0x90, 4, 0, 1, 1, 1]).await;
     running.lost("answers 2 of 1 filters").await;
+    peer = script.next().await;
+    peer.say(&[0x34, 6, 0, 1, b'a', 0, 1, b'1']).await;
+    running.lost("sends QoS 2").await;
     peer = script.next().await;
     peer.say(&GRANTED).await;
     running.ready().await;
