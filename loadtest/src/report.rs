@@ -33,6 +33,9 @@ pub struct Run {
     pub caught_up_seconds: Option<f64>,
     /// Messages a second from the first message until then.
     pub aggregated_per_second: Option<f64>,
+    /// From the time of being caught up until `/api/sensors` was right; its table is refreshed
+    /// now and then.
+    pub shown_seconds: Option<f64>,
     /// Processor time and memory by process.
     pub processes: Vec<Spent>,
     /// Append-only files at the end.
@@ -60,6 +63,7 @@ impl Run {
             ("PUBACK p99 ms", self.puback_ms_p99),
             ("aggregated/s", self.aggregated_per_second),
             ("caught up after s", self.caught_up_seconds),
+            ("shown after further s", self.shown_seconds),
             ("reference/s", self.reference_per_second),
             ("ratio", self.ratio),
             ("AOF MiB", self.aof_bytes.map(|bytes| bytes as f64 / MIB)),

@@ -19,10 +19,25 @@ use crate::server::{Mosquitto, Start, Streamgauge, wait_until};
 /// Where a run takes place.
 struct Stage<'a> {
     api: &'a Api,
-    /// Those whose processor time is counted, besides this one.
-    processes: Vec<Process>,
+    /// Streamgauge, if its id is known: its processor time is counted, and that of its Redis.
+    streamgauge: Option<u32>,
+    /// Another server whose processor time is counted.
+    broker: Option<Process>,
     /// Where append-only files are, if that is known.
     data: Option<&'a Path>,
+}
+
+impl Stage<'_> {
+    fn processes(&self) -> Result<Vec<Process>> {
+        let mut processes = Vec::new();
+        if let Some(pid) = self.streamgauge {
+            processes.push(Process { name: "streamgauge", pid });
+            processes.extend(redis_child(pid)?);
+        }
+        processes.extend(self.broker.clone());
+        processes.push(generator());
+        Ok(processes)
+    }
 }
 
 /// Devices publish into the listener.
@@ -54,7 +69,8 @@ fn here(options: &RunOptions) -> Result<Run> {
     let streamgauge = Streamgauge::start(&start(options, &binary))?;
     let stage = Stage {
         api: &streamgauge.api,
-        processes: streamgauge.processes()?,
+        streamgauge: Some(streamgauge.pid()),
+        broker: None,
         data: Some(streamgauge.data()),
     };
     let plan = options.plan(streamgauge.mqtt)?;
@@ -67,11 +83,6 @@ fn here(options: &RunOptions) -> Result<Run> {
 /// readings the ledger does not know: every run has names of its own.
 fn elsewhere(options: &ListenerOptions, to: &str, http: &str, number: u32) -> Result<Run> {
     let api = Api::new(http, options.token.clone());
-    let mut processes = Vec::new();
-    if let Some(pid) = options.pid {
-        processes.push(Process { name: "streamgauge", pid });
-        processes.extend(redis_child(pid)?);
-    }
     let mut plan = options.run.plan(address(to)?)?;
     plan.credentials = options.username.clone().zip(options.password.clone());
     if options.run.runs > 1 {
@@ -87,7 +98,7 @@ fn elsewhere(options: &ListenerOptions, to: &str, http: &str, number: u32) -> Re
     if let Some(id) = known {
         anyhow::bail!("sensor {id} has readings already; choose another --prefix");
     }
-    let stage = Stage { api: &api, processes, data: None };
+    let stage = Stage { api: &api, streamgauge: options.pid, broker: None, data: None };
     measure(&stage, &plan, &options.run)
 }
 
@@ -100,9 +111,12 @@ pub fn subscriber(options: &RunOptions) -> Result<Run> {
     let mosquitto = Mosquitto::start(options.data_dir.as_deref())?;
     let broker = Some(mosquitto.address);
     let streamgauge = Streamgauge::start(&Start { broker, ..start(options, &binary) })?;
-    let mut processes = streamgauge.processes()?;
-    processes.push(mosquitto.process());
-    let stage = Stage { api: &streamgauge.api, processes, data: Some(streamgauge.data()) };
+    let stage = Stage {
+        api: &streamgauge.api,
+        streamgauge: Some(streamgauge.pid()),
+        broker: Some(mosquitto.process()),
+        data: Some(streamgauge.data()),
+    };
     let plan = options.plan(mosquitto.address)?;
     let run = measure(&stage, &plan, options)
         .with_context(|| format!("streamgauge says:\n{}", streamgauge.log_tail()))?;
@@ -166,10 +180,9 @@ fn reference_options(options: &RunOptions, run: &Run) -> ReferenceOptions {
 fn measure(stage: &Stage<'_>, plan: &Plan, options: &RunOptions) -> Result<Run> {
     let patience = Duration::try_from_secs_f64(options.patience)
         .with_context(|| format!("--patience {}", options.patience))?;
-    let before = stage.api.stats()?;
-    let mut processes = stage.processes.clone();
-    processes.push(generator());
-    let meter = Meter::start(processes)?;
+    let before = first_stats(stage.api, patience)?;
+    // Only now, for a Redis that has answered is surely running.
+    let meter = Meter::start(stage.processes()?)?;
 
     let started = Instant::now();
     let published = publish(plan, &Progress::default())?;
@@ -210,6 +223,18 @@ fn published_run(published: &Published) -> Run {
     }
 }
 
+/// The totals before the run; a server that has just become ready may not know them yet.
+fn first_stats(api: &Api, patience: Duration) -> Result<Stats> {
+    let mut stats = api.stats();
+    wait_until(patience, || {
+        if stats.is_err() {
+            stats = api.stats();
+        }
+        stats.is_ok()
+    });
+    stats
+}
+
 /// Waits until every acknowledged message is folded and nothing waits.
 fn wait_quiet(api: &Api, before: Stats, published: &Published, patience: Duration) -> Result<()> {
     let wanted = before.settled() + published.ledger.total(Tally::acked);
@@ -237,6 +262,7 @@ fn judge(
     patience: Duration,
     run: &mut Run,
 ) -> Result<()> {
+    let started = Instant::now();
     let mut found = compare(api, &published.ledger);
     wait_until(patience, || {
         if !found.as_ref().is_ok_and(Findings::is_clean) {
@@ -246,7 +272,9 @@ fn judge(
         found.as_ref().is_ok_and(Findings::is_clean)
     });
     let findings = found?;
-    if !findings.is_clean() {
+    if findings.is_clean() {
+        run.shown_seconds = Some(started.elapsed().as_secs_f64());
+    } else {
         run.failures.push(format!("{} series are wrong", findings.wrong));
     }
     run.findings = Some(findings);

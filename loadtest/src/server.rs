@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::api::Api;
-use crate::process::{Process, redis_child};
+use crate::process::Process;
 
 /// Until a server answers: Redis loads nothing, the rest is starting processes.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -217,14 +217,10 @@ impl Streamgauge {
         Ok(Self { server, api, mqtt, data })
     }
 
-    /// It and its Redis.
-    ///
-    /// # Errors
-    /// `/proc` cannot be read.
-    pub fn processes(&self) -> Result<Vec<Process>> {
-        let mut processes = vec![self.server.process.clone()];
-        processes.extend(redis_child(self.server.process.pid)?);
-        Ok(processes)
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.server.process.pid
     }
 
     /// Its data directory.
