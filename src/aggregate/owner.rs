@@ -49,6 +49,8 @@ pub enum Action {
         /// How to wait.
         patience: Patience,
     },
+    /// Look whether anything is pending with anybody; answer [`Event::Strays`].
+    LookForStrays,
     /// Run [`Owner::call`]; answer [`Event::Verdict`].
     Commit,
     /// The shard belongs to somebody else, or everything is committed: end.
@@ -75,6 +77,8 @@ pub enum Event {
     Loaded(Loaded),
     /// The answer to [`Action::Read`].
     Read(Vec<Entry>),
+    /// The answer to [`Action::LookForStrays`]: entries pending with anybody.
+    Strays(u64),
     /// The answer to [`Action::Commit`].
     Verdict(Verdict),
     /// An answer did not come, or could not be used. What was delivered or done is unknown.
@@ -97,6 +101,8 @@ pub struct Owner {
     committing: Option<Committed>,
     /// Whether a read without waiting brought nothing.
     is_drained: bool,
+    /// Whether it has looked for strays since it read the last time.
+    has_looked: bool,
     is_stopping: bool,
     entries_per_read: usize,
     token: fn() -> String,
@@ -121,6 +127,7 @@ impl Owner {
             batch_since: None,
             committing: None,
             is_drained: false,
+            has_looked: false,
             is_stopping: false,
             entries_per_read: ENTRIES_PER_READ,
             token,
@@ -153,6 +160,9 @@ impl Owner {
                 self.fold_or_load(now, wall)
             }
             Event::Read(entries) => self.take_read(&entries, now, wall),
+            Event::Strays(0) => self.read_on(),
+            // Redis handed them to an owner that is gone, after the last commit looked.
+            Event::Strays(_) => self.begin_again(),
             Event::Verdict(verdict) => self.take_verdict(verdict, now, wall),
             // A commit whose answer is unknown is run again: its token tells.
             Event::Failed if !self.calls.is_empty() => Action::Commit,
@@ -237,6 +247,16 @@ impl Owner {
             self.calls.push_back(call);
             return Action::Commit;
         }
+        // Every commit looks for them too, but an idle shard has none.
+        if self.is_drained && !self.has_looked {
+            self.has_looked = true;
+            return Action::LookForStrays;
+        }
+        self.read_on()
+    }
+
+    fn read_on(&mut self) -> Action {
+        self.has_looked = false;
         let patience = if self.is_stopping { Patience::None } else { Patience::UpTo(BLOCK_MAX) };
         Action::Read { count: self.entries_per_read, patience }
     }

@@ -110,6 +110,7 @@ impl Task {
                 self.metrics.entries.increment(entries.len() as u64);
                 Event::Read(entries)
             }
+            Action::LookForStrays => Event::Strays(self.ledger.pending().await?),
             Action::Commit => match owner.call() {
                 Some(call) => {
                     let before = Instant::now();

@@ -82,12 +82,8 @@ impl Dataset {
         self.generation = generation;
         Ok(is_another)
     }
-}
 
-impl Dataset {
-    /// Asks whether Redis takes writes and still holds this data set. When the data set is gone
-    /// or another, that one is adopted (created) instead, and `true` says so: what was
-    /// acknowledged before is lost, and everything starts again.
+    /// Asks whether Redis takes writes, then looks as [`Dataset::renew`] does.
     ///
     /// # Errors
     /// [`Error::Redis`] when Redis is away, full, read-only or loading; [`Error::Settings`] when
@@ -97,10 +93,7 @@ impl Dataset {
         let mut write = redis::cmd("HSETNX");
         write.arg(CONFIGURATION).arg("shards").arg(self.shards.get());
         link.run::<()>(&write).await?;
-        let (_, generation) = adopt(link, Some(self.shards)).await?;
-        let is_other = generation != self.generation;
-        self.generation = generation;
-        Ok(is_other)
+        self.renew(link).await
     }
 }
 

@@ -9,7 +9,7 @@ use redis::{FromRedisValue, Pipeline};
 use super::commit::{Call, Committer, Verdict};
 use super::connection::Server;
 use super::error::Error;
-use super::keys::ShardKeys;
+use super::keys::{GROUP, ShardKeys};
 use super::meta::Meta;
 
 /// Fields asked with one HMGET.
@@ -94,6 +94,23 @@ impl Ledger {
             }
         }
         self.ask_lists(&pipeline).await
+    }
+
+    /// How many entries are pending with anybody.
+    ///
+    /// # Errors
+    /// [`Error`]: back off and ask again.
+    pub async fn pending(&mut self) -> Result<u64, Error> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("XPENDING").arg(&self.keys.stream).arg(GROUP);
+        let (summary,): (Vec<redis::Value>,) = self.ask(&pipeline).await?;
+        match summary.first() {
+            Some(redis::Value::Int(count)) => Ok(u64::try_from(*count).unwrap_or(0)),
+            Some(_) | None => Err(Error::Foreign {
+                key: self.keys.stream.clone(),
+                what: "a reply of XPENDING of unknown shape".to_owned(),
+            }),
+        }
     }
 
     /// Runs one call of the commit script.
