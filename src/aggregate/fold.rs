@@ -6,13 +6,12 @@
 use std::collections::{HashMap, HashSet};
 
 use super::batch::{Batch, Decomposer, Numbers};
-use super::series::{Dirty, Series, Slot, Table};
+use super::series::{Dirty, Slot, Table, sensor_of};
 use super::state::State;
 use super::statistic::Statistic;
-use crate::history::{self, BLOCK_BYTES_MAX, Kept, OpenBlock, POINT_BYTES, Spans};
+use crate::history::{self, POINT_BYTES, Spans};
 use crate::payload::NaiveTime;
-use crate::reading::{SeriesKey, UnixMillis};
-use crate::stream::commit::BlockWrite;
+use crate::reading::UnixMillis;
 use crate::stream::{Entry, EntryId, Meta, Position, ProducerMark};
 
 /// What folding has to know.
@@ -343,72 +342,4 @@ impl Fold {
     pub fn uncommitted(&self) -> &[EntryId] {
         &self.batch.ids
     }
-}
-
-impl Series {
-    /// Puts a reading into the block of its span; `false` when that is full.
-    fn keep(
-        &mut self,
-        reading: &Numbers,
-        clipped: impl Fn(u64, i64, u32) -> u32,
-        expires: impl Fn(i64) -> UnixMillis,
-        now: UnixMillis,
-    ) -> bool {
-        let Some(dirty) = &mut self.dirty else { return false };
-        let number = self.state.number;
-        let span = history::span_of(reading.measured_at);
-        let open = &mut self.state.open;
-        let spans = self.spans.get_or_insert_default();
-        if span > open.span || open.bytes == 0 {
-            // The new span closes the open block: its final length goes into the index.
-            if open.bytes > 0 {
-                let kept = Kept { bytes: open.bytes, expires_at: expires(open.span) };
-                spans.set(open.span, kept);
-                dirty.spans.note(open.span, kept.to_string(), kept.expires_at);
-            }
-            *open = OpenBlock { span, bytes: spans.end_of(span, now) };
-            let kept = Kept { bytes: open.bytes, expires_at: expires(span) };
-            spans.set(span, kept);
-            dirty.spans.note(span, kept.to_string(), kept.expires_at);
-            dirty.spans.drop.extend(spans.prune(now, span));
-        }
-        let is_open = span == open.span;
-        let block = match dirty.blocks.iter_mut().position(|block| block.span == span) {
-            Some(place) => &mut dirty.blocks[place],
-            None => {
-                let recorded = if is_open { open.bytes } else { spans.end_of(span, now) };
-                let offset = clipped(number, span, recorded);
-                let expires_at = expires(span);
-                dirty.blocks.push(BlockWrite { span, offset, bytes: Vec::new(), expires_at });
-                let last = dirty.blocks.len() - 1;
-                &mut dirty.blocks[last]
-            }
-        };
-        let end = block.offset as usize + block.bytes.len() + POINT_BYTES;
-        let Some(end) = u32::try_from(end).ok().filter(|end| *end <= BLOCK_BYTES_MAX) else {
-            return false;
-        };
-        history::write_point(reading.measured_at, reading.value, &mut block.bytes);
-        block.expires_at = expires(span);
-        if is_open {
-            open.bytes = end;
-        } else {
-            let kept = Kept { bytes: end, expires_at: block.expires_at };
-            spans.set(span, kept);
-            dirty.spans.note(span, kept.to_string(), kept.expires_at);
-        }
-        true
-    }
-}
-
-/// The sensor id in a series' field.
-pub(super) fn sensor_of(field: &[u8]) -> &str {
-    let id = field.split(|byte| *byte == 0).next().unwrap_or_default();
-    // Fields are made of text, so this never falls back.
-    std::str::from_utf8(id).unwrap_or_default()
-}
-
-/// The type in a series' field.
-pub(super) fn type_of(field: &[u8]) -> Box<str> {
-    SeriesKey::from_field(field).map(|key| key.sensor_type).unwrap_or_default()
 }

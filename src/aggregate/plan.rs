@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::fold::{Fold, sensor_of, type_of};
-use super::series::Slot;
+use super::fold::Fold;
+use super::series::{Slot, sensor_of, type_of};
 use crate::reading::UnixMillis;
 use crate::refusal::Refusal;
 use crate::stream::commit::{Call, SERIES_PER_CALL_MAX, SeriesWrite};
