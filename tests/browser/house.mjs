@@ -32,6 +32,20 @@ function random(seed) {
   };
 }
 
+/** Lets every sensor go on at its own pace. @returns {() => void} ends it */
+export function inhabit(server) {
+  const timers = SENSORS.map(([id, type, , , , swing, decimals, every], n) => {
+    const next = random(n * 31 + 5);
+    const list = server.series.get(JSON.stringify([id, type]));
+    return setInterval(() => {
+      const { timestamp: _, position: __, ...last } = list.at(-1);
+      const step = type === 'contact' ? 0 : (next() - 0.5) * swing * 0.2;
+      server.publish({ ...last, value: Number((last.value + step).toFixed(decimals)) });
+    }, every * 1000);
+  });
+  return () => timers.forEach(clearInterval);
+}
+
 /** Fills the server with the last hours of every sensor. */
 export function furnish(server, { hours = 2, now = Date.now() } = {}) {
   SENSORS.forEach(([id, type, unit, location, base, swing, decimals, every], n) => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdir, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
-import { furnish } from './house.mjs';
+import { furnish, inhabit } from './house.mjs';
 import { MockServer } from './mock-server.mjs';
 import { launch, openPage, role, until } from './page.mjs';
 
@@ -25,13 +25,16 @@ test('a furnished house fits its page', async () => {
     (card) => card.scrollWidth > card.clientWidth || card.scrollHeight > card.clientHeight,
   ).map((card) => card.dataset.sensor));
   assert.deepEqual(spilled, []);
-  // Sparklines have come: the first card's canvas is painted.
-  await until(() => page.evaluate(() => {
-    const canvas = document.querySelector('article canvas');
-    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  // Sparklines come for every card on the screen: each has a line, not only a dot.
+  const paint = () => [...document.querySelectorAll('article canvas')].map((it) => {
+    const { data } = it.getContext('2d').getImageData(0, 0, it.width, it.height);
     return data.filter((byte) => byte > 0).length;
-  }), (painted) => painted > 500);
+  });
+  await until(() => page.evaluate(paint), (painted) => painted.every((bytes) => bytes > 500), { ms: 20_000 });
   if (process.env.SCREENSHOTS) {
+    const leave = inhabit(server);
+    await page.waitForTimeout(40_000);
+    leave();
     await mkdir(fileURLToPath(new URL('../../docs/', import.meta.url)), { recursive: true });
     await page.screenshot({ path: PICTURE });
     assert.ok((await stat(PICTURE)).size <= BYTES_MOST);
