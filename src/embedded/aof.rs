@@ -25,7 +25,7 @@ const TAIL_BYTES_MAX: u64 = 64 << 20;
 /// Copies of tails that are kept; the oldest go first. A guess.
 const COPIES_MAX: usize = 8;
 /// `*` or `$`, up to 19 digits, `\r\n`.
-const HEADER_BYTES_MAX: u64 = 24;
+const HEADER_BYTES_MAX: usize = 24;
 
 /// How a file of commands ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,27 +230,37 @@ impl Commands<'_> {
 
     /// The number in `*3\r\n` or `$5\r\n`.
     fn header(&mut self, kind: u8) -> Result<u64, Broken> {
+        // Nearly always the whole line is in the buffer, and nothing needs to be copied.
+        let buffer = self.reader.fill_buf()?;
+        let line = &buffer[..buffer.len().min(HEADER_BYTES_MAX)];
+        if let Some(end) = line.iter().position(|&byte| byte == b'\n') {
+            let number = number(&line[..=end], kind).ok_or(Broken::Malformed)?;
+            self.reader.consume(end + 1);
+            self.at += end as u64 + 1;
+            return Ok(number);
+        }
         let mut line = Vec::new();
-        self.take(HEADER_BYTES_MAX).read_until(b'\n', &mut line)?;
+        self.take(HEADER_BYTES_MAX as u64).read_until(b'\n', &mut line)?;
         self.at += line.len() as u64;
-        let digits = line.strip_suffix(b"\r\n");
-        match (digits.unwrap_or(&line), digits.is_some()) {
-            ([], _) => Err(Broken::End),
-            ([first, digits @ ..], true) if *first == kind => std::str::from_utf8(digits)
-                .ok()
-                .and_then(|digits| digits.parse().ok())
-                .ok_or(Broken::Malformed),
-            // The end of the file in the middle of a header.
-            ([first, digits @ ..], false) if *first == kind && self.at == self.size => {
-                let digits = digits.strip_suffix(b"\r").unwrap_or(digits);
-                match digits.iter().all(u8::is_ascii_digit) {
-                    true => Err(Broken::End),
-                    false => Err(Broken::Malformed),
-                }
+        if line.ends_with(b"\n") || self.at < self.size {
+            return number(&line, kind).ok_or(Broken::Malformed);
+        }
+        // The file ends in the middle of a header, if it is one so far.
+        let digits = line.strip_suffix(b"\r").unwrap_or(&line);
+        match digits {
+            [] if line.is_empty() => Err(Broken::End),
+            [first, rest @ ..] if *first == kind && rest.iter().all(u8::is_ascii_digit) => {
+                Err(Broken::End)
             }
             _ => Err(Broken::Malformed),
         }
     }
+}
+
+/// The number in a whole header line.
+fn number(line: &[u8], kind: u8) -> Option<u64> {
+    let digits = line.strip_suffix(b"\r\n")?.strip_prefix(&[kind])?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 #[cfg(test)]

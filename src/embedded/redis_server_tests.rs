@@ -164,3 +164,65 @@ async fn a_server_that_cannot_start_says_why_and_goes_on_trying() {
     assert_eq!(keys(&server).await, 1);
     assert!(server.stop().await);
 }
+
+/// A commit script's effects are logged as one transaction. Whatever byte the file is cut at,
+/// they are all there or none is, after the next start and after the one behind it: Redis 7.0
+/// alone gets the second one wrong.
+#[tokio::test]
+async fn a_file_cut_at_any_byte_never_splits_a_transaction() {
+    const SCRIPT: &str = "for _, key in ipairs({'a', 'b'}) do redis.call('SET', key, ARGV[1]) end";
+    let original = tempfile::tempdir().unwrap();
+    let (data_dir, server) = started(original.path()).await;
+    let file = "redis/appendonlydir/appendonly.aof.1.incr.aof";
+    let mut lengths = Vec::new();
+    for value in [1, 2] {
+        let mut connection = connection(&server).await;
+        let mut script = redis::cmd("EVAL");
+        script.arg(SCRIPT).arg(0).arg(value);
+        script.exec_async(&mut connection).await.unwrap();
+        lengths.push(original.path().join(file).metadata().unwrap().len());
+    }
+    assert!(server.stop().await);
+    drop(data_dir);
+    let cuts: Vec<u64> = (lengths[0]..=lengths[1]).collect();
+    assert!(cuts.len() > 80);
+    for some in cuts.chunks(8) {
+        let mut lives = tokio::task::JoinSet::new();
+        for &cut in some {
+            let home = tempfile::tempdir().unwrap();
+            copy(original.path(), home.path());
+            let shortened = std::fs::OpenOptions::new().write(true).open(home.path().join(file));
+            shortened.unwrap().set_len(cut).unwrap();
+            let expected = if cut == lengths[1] { "2" } else { "1" };
+            lives.spawn(two_lives(home, expected));
+        }
+        while let Some(ended) = lives.join_next().await {
+            ended.unwrap();
+        }
+    }
+}
+
+async fn two_lives(home: tempfile::TempDir, expected: &str) {
+    for life in 0..2 {
+        std::fs::write(home.path().join("redis/unclean"), "").unwrap();
+        let (_data_dir, server) = started(home.path()).await;
+        let mut connection = connection(&server).await;
+        let mut get = redis::cmd("MGET");
+        get.arg("a").arg("b").arg("c");
+        let values: Vec<Option<String>> = get.query_async(&mut connection).await.unwrap();
+        let (a, b) = (values[0].as_deref(), values[1].as_deref());
+        assert_eq!((a, b, values[2].is_some()), (Some(expected), Some(expected), life == 1));
+        set(&server, "c").await;
+        assert!(server.stop().await);
+    }
+}
+
+/// The server's files, one folder deep.
+fn copy(from: &Path, to: &Path) {
+    let folder = "redis/appendonlydir";
+    std::fs::create_dir_all(to.join(folder)).unwrap();
+    for entry in from.join(folder).read_dir().unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(folder).join(entry.file_name())).unwrap();
+    }
+}
