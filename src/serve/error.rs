@@ -82,6 +82,10 @@ impl Fault {
         Self::Unavailable { outside: "Redis does not answer", inside: error.to_string() }
     }
 
+    pub(super) fn history(error: &crate::history::Error) -> Self {
+        Self::Unavailable { outside: "history cannot be read now", inside: error.to_string() }
+    }
+
     pub(super) const fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,

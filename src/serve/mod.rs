@@ -13,6 +13,7 @@ mod auth;
 mod config;
 mod error;
 mod hex;
+mod history;
 mod host;
 mod http;
 mod listing;

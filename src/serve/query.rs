@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use super::error::Fault;
+use crate::reading::UnixMillis;
 
 /// A parameter that a route knows.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +68,21 @@ impl Query {
     /// Whether a parameter is there, with or without a value.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(other, _)| other == name)
+    }
+
+    /// A time as RFC 3339, or as milliseconds since 1970; `None` when it is absent.
+    pub(super) fn time(&self, name: &str) -> Result<Option<UnixMillis>, Fault> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        if let Ok(millis) = text.parse() {
+            return Ok(Some(UnixMillis(millis)));
+        }
+        match text.parse::<jiff::Timestamp>() {
+            Ok(time) => Ok(Some(UnixMillis(time.as_millisecond()))),
+            Err(_) => Err(Fault::BadRequest(format!(
+                "parameter `{name}` is {text:?}; allowed: a time as 2024-01-01T12:00:00Z, or \
+                 milliseconds since 1970"
+            ))),
+        }
     }
 
     /// A whole number within bounds; `None` when it is absent.

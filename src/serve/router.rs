@@ -7,8 +7,13 @@ use hyper::Method;
 
 use super::answer::Answer;
 use super::error::Fault;
+use super::http::dead_letters::DeadLetters;
 use super::http::health::{HealthBody, ProbeBody};
-use super::http::{health, metrics, openapi, pages, sensors, signin};
+use super::http::readings::ReadingList;
+use super::http::stats::Stats;
+use super::http::{
+    dead_letters, health, metrics, openapi, pages, readings, sensors, signin, stats,
+};
 use super::openapi::{Schemas, shape};
 use super::query::{Parameter, decode};
 use super::service::{Asked, Service};
@@ -76,6 +81,11 @@ pub(super) static ROUTES: &[Route] = routes! {
         "Every series with its statistics.", SensorList<'static>;
     GET "/api/sensors/{id}", Known, sensors::one, &[], "The series of one sensor.",
         SensorList<'static>;
+    GET "/api/sensors/{id}/readings", Known, readings::list, readings::PARAMETERS,
+        "Readings of one sensor, ascending by time.", ReadingList<'static>;
+    GET "/api/stats", Known, stats::all, &[], "Totals, rates, lag, and every shard.", Stats;
+    GET "/api/dead-letters", Known, dead_letters::list, dead_letters::PARAMETERS,
+        "Messages that were set aside, newest first, with the reason.", DeadLetters;
     GET "/api/openapi.json", Known, openapi::document, &[], "This document.";
     GET "/health", OpenInPart (any_host), health::health, &[],
         "How the service is; 503 when unhealthy.", HealthBody;

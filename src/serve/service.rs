@@ -24,6 +24,7 @@ use super::query::Query;
 use super::rates::Rates;
 use super::router::{self, Access, Found, Route};
 use super::table::Table;
+use crate::stream::ShardKeys;
 
 /// The longest address (reliability §5).
 const URI_BYTES_MAX: usize = 4096;
@@ -103,6 +104,16 @@ impl Service {
         answer::protect(&mut answer);
         self.metrics.answered(answer.status());
         answer
+    }
+
+    /// The shards' keys, once the data set is known.
+    pub(super) fn shards(&self) -> Result<Arc<[ShardKeys]>, Fault> {
+        let shards = self.deps.shards.borrow().clone();
+        if shards.is_empty() {
+            let outside = "Redis has not answered yet";
+            return Err(Fault::Unavailable { outside, inside: String::new() });
+        }
+        Ok(shards)
     }
 
     async fn try_answer(

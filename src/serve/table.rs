@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use super::view::Attributes;
+use super::view::{Attributes, NO_ATTRIBUTES};
 use crate::aggregate::state::State;
 use crate::aggregate::statistic::{Statistic, Statistics};
 use crate::reading::{SeriesKey, UnixMillis};
@@ -22,6 +22,8 @@ pub(super) struct Table {
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     series: BTreeMap<SeriesKey, Vec<Part>>,
+    /// How many different sensor ids the series have.
+    sensors: usize,
     /// Parts per shard.
     parts: BTreeMap<ShardId, usize>,
     /// When every shard had been compared; `None` until the first load is complete.
@@ -66,11 +68,9 @@ impl Rows {
         self.series.len()
     }
 
-    /// How many sensors there are: the series lie in the order of their ids.
-    pub(super) fn sensors(&self) -> usize {
-        let ids = self.series.keys().map(|series| &series.sensor_id);
-        let mut before = None;
-        ids.filter(|id| before.replace(*id) != Some(*id)).count()
+    /// How many sensors there are.
+    pub(super) const fn sensors(&self) -> usize {
+        self.sensors
     }
 
     /// The series of one sensor, by type.
@@ -96,6 +96,12 @@ impl Rows {
         parts.iter().map(|part| part.state.statistics.ends.last_at).max()
     }
 
+    /// What is shown with a series' readings.
+    pub(super) fn attributes(&self, series: &SeriesKey) -> &Attributes {
+        let merged = self.series.get_key_value(series).map(|(series, parts)| merge(series, parts));
+        merged.and_then(|merged| merged.attributes).unwrap_or(&NO_ATTRIBUTES)
+    }
+
     /// What one shard knows of a series.
     pub(super) fn part(&self, series: &SeriesKey, shard: ShardId) -> Option<&Part> {
         self.series.get(series)?.iter().find(|part| part.shard == shard)
@@ -104,6 +110,9 @@ impl Rows {
     /// Takes in what a shard knows of a series; without attributes the ones known stay. Says
     /// whether this scan meets it for the first time: a scan may meet one twice.
     pub(super) fn put(&mut self, series: SeriesKey, part: Part) -> bool {
+        if !self.series.contains_key(&series) && self.sensor(&series.sensor_id).next().is_none() {
+            self.sensors += 1;
+        }
         let parts = self.series.entry(series).or_default();
         match parts.binary_search_by_key(&part.shard, |part| part.shard) {
             Ok(place) => {
@@ -134,6 +143,10 @@ impl Rows {
             *parts -= before - all.len();
             !all.is_empty()
         });
+        // The series lie in the order of their ids.
+        let mut before = None;
+        let ids = self.series.keys().map(|series| &series.sensor_id);
+        self.sensors = ids.filter(|id| before.replace(*id) != Some(*id)).count();
     }
 
     /// Forgets everything: the data set began anew.

@@ -61,7 +61,7 @@ impl Attributes {
 }
 
 /// Of a series whose attributes were never sent, or are not read yet.
-static NONE: LazyLock<Attributes> = LazyLock::new(Attributes::default);
+pub(super) static NO_ATTRIBUTES: LazyLock<Attributes> = LazyLock::new(Attributes::default);
 
 impl Default for Attributes {
     fn default() -> Self {
@@ -103,7 +103,7 @@ pub(super) struct SensorRow<'a> {
 impl<'a> SensorRow<'a> {
     pub(super) fn new(merged: &'a Merged<'a>) -> Self {
         let Merged { series, statistics, attributes } = merged;
-        let attributes = attributes.unwrap_or_else(|| &NONE);
+        let attributes = attributes.unwrap_or_else(|| &NO_ATTRIBUTES);
         let Statistics { moments, extent, ends } = statistics;
         let known = moments.count > 0;
         Self {

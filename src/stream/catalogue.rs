@@ -1,6 +1,8 @@
-//! Pages of raw states and attributes, for whoever shows them.
+//! Pages of raw states, attributes and dead letters, for whoever shows them.
 //!
 //! What a state means is the business of the aggregation; here it is bytes.
+
+use std::collections::BTreeSet;
 
 use redis::{Pipeline, cmd};
 
@@ -8,6 +10,8 @@ use super::connection::Link;
 use super::error::Error;
 use super::keys::ShardKeys;
 use super::position::EntryId;
+use crate::reading::UnixMillis;
+use crate::shard::ShardId;
 
 /// States asked for at a time: about 200 KB, a millisecond of Redis. A guess.
 const PAGE: usize = 1000;
@@ -86,4 +90,93 @@ pub async fn attributes(
         return Ok(Vec::new());
     }
     link.run(cmd("HMGET").arg(&keys.attributes).arg(numbers)).await
+}
+
+/// The types of a sensor, over all shards.
+///
+/// # Errors
+/// [`Error::Redis`] when there is no answer.
+pub async fn types(
+    link: &Link,
+    keys: &[ShardKeys],
+    sensor_id: &str,
+) -> Result<BTreeSet<String>, Error> {
+    let mut pipeline = Pipeline::with_capacity(keys.len());
+    for keys in keys {
+        pipeline.cmd("HGET").arg(&keys.index).arg(sensor_id);
+    }
+    let answers: Vec<Option<String>> = link.run_all(&pipeline).await?;
+    let joined = answers.into_iter().flatten();
+    Ok(joined.flat_map(|types| types.split('\0').map(str::to_owned).collect::<Vec<_>>()).collect())
+}
+
+/// A message that was set aside, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredLetter {
+    /// In which shard's list.
+    pub shard: ShardId,
+    /// Its place in that list; also the server's time of setting aside.
+    pub id: EntryId,
+    /// Name of the reason.
+    pub reason: String,
+    /// As received; bytes that are no UTF-8 are replaced.
+    pub topic: String,
+    /// As received, cut to 512 bytes.
+    pub payload: Vec<u8>,
+    /// When it was received.
+    pub received_at: UnixMillis,
+    /// Where it stood in the shard's stream.
+    pub position: String,
+}
+
+/// The newest dead letters of every shard, at most `count` of each, in no order between shards.
+///
+/// # Errors
+/// [`Error::Redis`] when there is no answer.
+pub async fn dead_letters(
+    link: &Link,
+    keys: &[ShardKeys],
+    count: usize,
+) -> Result<Vec<StoredLetter>, Error> {
+    type Stored = Vec<(String, Vec<(String, Vec<u8>)>)>;
+    let mut pipeline = Pipeline::with_capacity(keys.len());
+    for keys in keys {
+        pipeline.cmd("XREVRANGE").arg(&keys.dead_letters).arg("+").arg("-");
+        pipeline.arg("COUNT").arg(count);
+    }
+    let answers: Vec<Stored> = link.run_all(&pipeline).await?;
+    let mut letters = Vec::new();
+    for (keys, stored) in keys.iter().zip(answers) {
+        letters.extend(stored.into_iter().filter_map(|(id, fields)| {
+            Some(letter(keys.shard, EntryId::parse(id.as_bytes())?, fields))
+        }));
+    }
+    Ok(letters)
+}
+
+fn letter(shard: ShardId, id: EntryId, fields: Vec<(String, Vec<u8>)>) -> StoredLetter {
+    let mut letter = StoredLetter {
+        shard,
+        id,
+        reason: String::new(),
+        topic: String::new(),
+        payload: Vec::new(),
+        received_at: UnixMillis(i64::try_from(id.ms).unwrap_or(i64::MAX)),
+        position: String::new(),
+    };
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+    for (field, value) in fields {
+        match field.as_str() {
+            "reason" => letter.reason = text(&value),
+            "topic" => letter.topic = text(&value),
+            "payload" => letter.payload = value,
+            "received_at" => {
+                letter.received_at = text(&value).parse().map_or(letter.received_at, UnixMillis);
+            }
+            "position" => letter.position = text(&value),
+            // A field of a newer version is its own business.
+            _ => {}
+        }
+    }
+    letter
 }

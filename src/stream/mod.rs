@@ -15,6 +15,7 @@ mod dataset;
 pub mod entry;
 mod error;
 pub mod keys;
+pub mod lag;
 mod ledger;
 mod meta;
 mod metrics;
