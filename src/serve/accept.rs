@@ -23,6 +23,7 @@ use super::metrics::Metrics;
 use super::rates::Rates;
 use super::refresh;
 use super::service::Service;
+use super::ws::{self, Door};
 
 /// Connections at a time: the 10,000 WebSockets of design §10, and room for requests.
 const CONNECTIONS_MAX: usize = 12_288;
@@ -75,12 +76,14 @@ impl Server {
         let auth = Auth::new(&config, address.port(), secure, deps.clock.clone());
         let loopback_only = address.ip().is_loopback();
         let tasks = TaskTracker::new();
+        let (door, inbox) = Door::new();
         let service = Arc::new(Service {
             rules: HostRules { loopback_only, public },
             auth,
             table: Arc::default(),
             rates: Rates::default(),
             metrics: Metrics::new(),
+            door,
             tasks: tasks.clone(),
             stop: stop.clone(),
             started: Instant::now(),
@@ -88,6 +91,7 @@ impl Server {
             deps,
         });
         tasks.spawn(refresh::keep_fresh(service.clone()));
+        tasks.spawn(ws::run(service.clone(), inbox));
         accept(&listener, &service).await;
         drop(listener);
         tasks.close();

@@ -72,6 +72,13 @@ impl Wanted {
         Ok(Self { sensor_id, sensor_type, from, to, after, limit })
     }
 
+    /// All types of a sensor over the last hours.
+    pub(super) const fn hours(sensor_id: String, hours: i64, now: UnixMillis) -> Self {
+        let from = UnixMillis(now.0.saturating_sub(hours.saturating_mul(HOUR_MS)));
+        let (to, limit) = (UnixMillis(i64::MAX), LIMIT_DEFAULT);
+        Self { sensor_id, sensor_type: None, from, to, after: None, limit }
+    }
+
     /// Reads it from Redis; a sensor or type of which nothing is known is a fault.
     pub(super) async fn read(&self, service: &Service) -> Result<Found, Fault> {
         let keys = service.shards()?;

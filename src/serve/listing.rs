@@ -53,6 +53,12 @@ pub(super) struct Cursor {
     series: SeriesKey,
 }
 
+impl Default for Sort {
+    fn default() -> Self {
+        Self { by: By::SensorId, descending: false }
+    }
+}
+
 impl Sort {
     pub(super) fn parse(text: Option<&str>) -> Result<Self, Fault> {
         let text = text.unwrap_or("sensor_id");
@@ -110,7 +116,7 @@ pub(super) fn select<'a>(
     after: Option<&Cursor>,
     limit: usize,
 ) -> (Vec<Merged<'a>>, Option<String>) {
-    let mut page: Vec<Merged<'a>> = if sort == (Sort { by: By::SensorId, descending: false }) {
+    let mut page: Vec<Merged<'a>> = if sort == Sort::default() {
         // The table lies in this order: nothing beyond the page is looked at.
         let after = after.map(|cursor| &cursor.series);
         rows.after(after).filter(|row| filter.takes(row)).take(limit + 1).collect()

@@ -6,11 +6,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hyper::StatusCode;
 use metrics::{Counter, Gauge, counter, gauge};
 
+use super::ws::{Counts, Ending};
+
 /// The room's metrics.
 pub(super) struct Metrics {
     /// Answers by the first digit of their status, from 1.
     answers: [Counter; 5],
     accepts_failed: Counter,
+    entries_followed: Counter,
+    messages_left_out: Counter,
+    /// By [`Ending::ALL`].
+    endings: Vec<Counter>,
+    conflated: Counter,
+    without_slot: Counter,
+    held_replaced: Counter,
     connections: Arc<Level>,
     clients: Arc<Level>,
 }
@@ -31,6 +40,14 @@ impl Metrics {
             answers: ["1xx", "2xx", "3xx", "4xx", "5xx"]
                 .map(|class| counter!("streamgauge_http_answers_total", "status" => class)),
             accepts_failed: counter!("streamgauge_http_accepts_failed_total"),
+            entries_followed: counter!("streamgauge_live_entries_total"),
+            messages_left_out: counter!("streamgauge_live_messages_left_out_total"),
+            endings: Ending::ALL
+                .map(|ending| counter!("streamgauge_websocket_ended_total", "reason" => ending.name()))
+                .to_vec(),
+            conflated: counter!("streamgauge_live_readings_conflated_total"),
+            without_slot: counter!("streamgauge_live_readings_without_slot_total"),
+            held_replaced: counter!("streamgauge_live_frames_replaced_total"),
             connections: level(gauge!("streamgauge_http_connections")),
             clients: level(gauge!("streamgauge_websocket_clients")),
         }
@@ -41,6 +58,26 @@ impl Metrics {
         if let Some(counter) = self.answers.get(class.saturating_sub(1)) {
             counter.increment(1);
         }
+    }
+
+    /// Entries were read along, and some of their messages not parsed.
+    pub(super) fn followed(&self, entries: usize, left_out: u64) {
+        self.entries_followed.increment(entries as u64);
+        self.messages_left_out.increment(left_out);
+    }
+
+    /// A WebSocket ended.
+    pub(super) fn ended(&self, ending: Ending) {
+        if let Some(counter) = self.endings.get(ending as usize) {
+            counter.increment(1);
+        }
+    }
+
+    /// What the hub counted since it was asked before.
+    pub(super) fn hub(&self, before: &Counts, now: &Counts) {
+        self.conflated.increment(now.conflated - before.conflated);
+        self.without_slot.increment(now.without_slot - before.without_slot);
+        self.held_replaced.increment(now.held_replaced - before.held_replaced);
     }
 
     pub(super) fn accept_failed(&self) {

@@ -29,6 +29,7 @@ mod session;
 mod table;
 mod throttle;
 mod view;
+mod ws;
 
 pub use accept::Server;
 pub use config::{AuthMode, Deps, ListenerInfo, ServeConfig};

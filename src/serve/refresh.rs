@@ -67,7 +67,7 @@ impl Refresher {
         let versions = catalogue::versions(&self.service.deps.link, keys).await?;
         let readings = versions.iter().map(|version| version.readings).sum();
         self.service.rates.count(readings);
-        self.notice_new_generation(&versions);
+        self.notice_new_generation(&versions).await;
         self.known.resize(keys.len(), ShardVersion::default());
         for (place, (keys, version)) in keys.iter().zip(versions).enumerate() {
             if self.known[place].version != version.version {
@@ -80,7 +80,7 @@ impl Refresher {
     }
 
     /// A data set that was lost and began anew has other series under the same numbers.
-    fn notice_new_generation(&mut self, versions: &[ShardVersion]) {
+    async fn notice_new_generation(&mut self, versions: &[ShardVersion]) {
         let another = |(known, now): (&ShardVersion, &ShardVersion)| {
             !known.generation.is_empty() && known.generation != now.generation
         };
@@ -88,6 +88,7 @@ impl Refresher {
             tracing::warn!("the data set in Redis is another one; what was known is forgotten");
             self.known.clear();
             self.service.table.change(super::table::Rows::clear);
+            self.service.door.reset().await;
         }
     }
 

@@ -12,7 +12,7 @@ use super::http::health::{HealthBody, ProbeBody};
 use super::http::readings::ReadingList;
 use super::http::stats::Stats;
 use super::http::{
-    dead_letters, health, metrics, openapi, pages, readings, sensors, signin, stats,
+    dead_letters, health, metrics, openapi, pages, readings, sensors, signin, stats, websocket,
 };
 use super::openapi::{Schemas, shape};
 use super::query::{Parameter, decode};
@@ -92,6 +92,7 @@ pub(super) static ROUTES: &[Route] = routes! {
     GET "/livez", Open (any_host), health::livez, &[], "The process answers.", ProbeBody;
     GET "/readyz", OpenInPart (any_host), health::readyz, health::PARAMETERS,
         "The service takes readings; 503 when not.", ProbeBody;
+    GET "/ws", Known, websocket::upgrade, &[], "Live readings over a WebSocket.";
     GET "/metrics", LoopbackOrKnown (any_host), metrics::all, &[], "Prometheus text.";
 };
 

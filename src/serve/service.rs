@@ -24,6 +24,7 @@ use super::query::Query;
 use super::rates::Rates;
 use super::router::{self, Access, Found, Route};
 use super::table::Table;
+use super::ws::Door;
 use crate::stream::ShardKeys;
 
 /// The longest address (reliability §5).
@@ -44,6 +45,8 @@ pub(super) struct Service {
     pub(super) table: Arc<Table>,
     pub(super) rates: Rates,
     pub(super) metrics: Metrics,
+    /// Where WebSockets come into the hub.
+    pub(super) door: Door,
     /// Waits for what outlives a request: WebSockets.
     pub(super) tasks: TaskTracker,
     /// The room stops.

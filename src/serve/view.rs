@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::table::Merged;
 use crate::aggregate::statistic::Statistics;
-use crate::reading::UnixMillis;
+use crate::reading::{Reading, UnixMillis};
 
 /// A time as RFC 3339 in UTC with milliseconds; `null` outside the years −9999 to 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,16 @@ pub(super) struct Attributes {
 }
 
 impl Attributes {
+    /// As a reading says them.
+    pub(super) fn of(reading: &Reading<'_>) -> Self {
+        let metadata = RawValue::from_string(reading.metadata.clone().into_owned());
+        Self {
+            unit: reading.unit.as_ref().into(),
+            location: reading.location.as_deref().map(Into::into),
+            metadata: metadata.unwrap_or_else(|_not_json| no_metadata()),
+        }
+    }
+
     /// Reads what the aggregation stored; `None` when it is not that.
     pub(super) fn parse(json: &[u8]) -> Option<Self> {
         #[derive(serde::Deserialize)]

@@ -53,6 +53,16 @@ pub async fn versions(link: &Link, keys: &[ShardKeys]) -> Result<Vec<ShardVersio
     Ok(answers.into_iter().map(read).collect())
 }
 
+/// The name of this run of the Redis server: another one after each start.
+///
+/// # Errors
+/// [`Error::Redis`] when there is no answer.
+pub async fn run_id(link: &Link) -> Result<String, Error> {
+    let info: String = link.run(cmd("INFO").arg("server")).await?;
+    let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+    Ok(run.unwrap_or_default().to_owned())
+}
+
 /// One page of a shard's states, from `cursor` on (0 at first). The next cursor is 0 at the end.
 /// A state that changes meanwhile may come twice; one that stays comes at least once.
 ///

@@ -127,14 +127,14 @@ impl Consumer {
     }
 }
 
-fn array(value: Value) -> Option<Vec<Value>> {
+pub(super) fn array(value: Value) -> Option<Vec<Value>> {
     match value {
         Value::Array(values) => Some(values),
         _ => None,
     }
 }
 
-fn take_entry(value: Value) -> Option<Entry> {
+pub(super) fn take_entry(value: Value) -> Option<Entry> {
     let [id, pairs] = <[Value; 2]>::try_from(array(value)?).ok()?;
     let Value::BulkString(id) = id else { return None };
     let mut values = match pairs {

@@ -24,6 +24,7 @@ pub mod ownership;
 mod position;
 pub mod producer;
 mod random;
+pub mod tail;
 #[cfg(test)]
 pub(crate) mod testing;
 mod writer;

@@ -13,3 +13,4 @@ pub(super) mod readings;
 pub(super) mod sensors;
 pub(super) mod signin;
 pub(super) mod stats;
+pub(super) mod websocket;

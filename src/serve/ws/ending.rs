@@ -1,0 +1,95 @@
+//! Why a WebSocket ends: the codes and reasons that clients see.
+
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+/// Why a WebSocket ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::serve) enum Ending {
+    /// The client closed it, or went away.
+    Left,
+    /// 1001: the server is stopping; connect again.
+    Stopping,
+    /// 1002: the client broke RFC 6455.
+    Protocol,
+    /// 1003: events are text, not binary.
+    NotText,
+    /// 1007: the text was no UTF-8.
+    NotUtf8,
+    /// 1008: more than twenty events a second.
+    TooMany,
+    /// 1009: an event of more than 16 KiB.
+    TooLarge,
+    /// 1013: Redis does not answer; connect again later.
+    TryAgain,
+    /// 4000: the client did not keep up.
+    Slow,
+    /// 4001: the session has ended; sign in again.
+    SignedOut,
+    /// 4002: nothing was heard of the client for 45 seconds.
+    Silent,
+}
+
+impl Ending {
+    /// Every ending, in the order of its number.
+    pub(in crate::serve) const ALL: [Self; 11] = [
+        Self::Left,
+        Self::Stopping,
+        Self::Protocol,
+        Self::NotText,
+        Self::NotUtf8,
+        Self::TooMany,
+        Self::TooLarge,
+        Self::TryAgain,
+        Self::Slow,
+        Self::SignedOut,
+        Self::Silent,
+    ];
+
+    /// The name in metrics, and the reason that the client reads.
+    pub(in crate::serve) const fn name(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Stopping => "stopping",
+            Self::Protocol => "protocol",
+            Self::NotText => "not_text",
+            Self::NotUtf8 => "not_utf8",
+            Self::TooMany => "too_many_events",
+            Self::TooLarge => "event_too_large",
+            Self::TryAgain => "redis_unavailable",
+            Self::Slow => "slow",
+            Self::SignedOut => "signed_out",
+            Self::Silent => "silent",
+        }
+    }
+
+    /// What is sent at the end; nothing to a client that left.
+    pub(super) fn frame(self) -> Option<CloseFrame> {
+        let code = match self {
+            Self::Left => return None,
+            Self::Stopping => CloseCode::Away,
+            Self::Protocol => CloseCode::Protocol,
+            Self::NotText => CloseCode::Unsupported,
+            Self::NotUtf8 => CloseCode::Invalid,
+            Self::TooMany => CloseCode::Policy,
+            Self::TooLarge => CloseCode::Size,
+            Self::TryAgain => CloseCode::Again,
+            Self::Slow => CloseCode::Library(4000),
+            Self::SignedOut => CloseCode::Library(4001),
+            Self::Silent => CloseCode::Library(4002),
+        };
+        Some(CloseFrame { code, reason: self.name().into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_places_in_the_list() {
+        for (place, ending) in Ending::ALL.into_iter().enumerate() {
+            assert_eq!(ending as usize, place);
+        }
+    }
+}

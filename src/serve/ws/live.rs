@@ -1,0 +1,398 @@
+//! The tasks around the hub: one follows the streams while somebody listens, one drives the hub.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::backlog::QUEUE_FRAMES_MAX;
+use super::event::{self, Frame};
+use super::follow::{Follower, Round};
+use super::hub::{Action, ClientId, Counts, Hub, Observed};
+use super::patterns::Patterns;
+use crate::serve::service::Service;
+use crate::shard::ShardId;
+use crate::stream::tail::{Read, Tail};
+use crate::stream::{Backoff, EntryId, Error, catalogue};
+
+/// Wishes of clients that wait for the hub. A guess; a client waits when it is full.
+const WISHES_MAX: usize = 1024;
+/// Rounds of the tail that wait for the hub; the tail stops reading when it is full.
+const ROUNDS_MAX: usize = 4;
+
+/// How clients reach the hub.
+#[derive(Debug)]
+pub(in crate::serve) struct Door {
+    wishes: mpsc::Sender<Command>,
+    /// Clients that ever came.
+    came: AtomicU64,
+}
+
+/// The other end of the [`Door`].
+pub(in crate::serve) struct Inbox(mpsc::Receiver<Command>);
+
+/// Up to which entry of each shard, by its place, the hub has shown when a client joined.
+pub(super) type Reached = Arc<[EntryId]>;
+
+/// What clients tell the hub.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// A client comes. It is answered when the tail runs.
+    Join {
+        id: ClientId,
+        queue: mpsc::Sender<Frame>,
+        reply: oneshot::Sender<Reached>,
+    },
+    /// It wants these entries too, or not any more.
+    Subscribe {
+        id: ClientId,
+        patterns: Patterns,
+        reply: oneshot::Sender<Result<Reached, String>>,
+    },
+    Unsubscribe {
+        id: ClientId,
+        patterns: Patterns,
+    },
+    /// Readings that the tail had passed before.
+    Missed {
+        id: ClientId,
+        observed: Vec<Observed>,
+    },
+    /// Its past is complete.
+    Begin {
+        id: ClientId,
+    },
+    /// Frames have left its queue.
+    Sent {
+        id: ClientId,
+        frames: usize,
+        bytes: usize,
+    },
+    Leave {
+        id: ClientId,
+    },
+    /// The data set is another one.
+    Reset,
+}
+
+impl Door {
+    pub(in crate::serve) fn new() -> (Self, Inbox) {
+        let (wishes, inbox) = mpsc::channel(WISHES_MAX);
+        (Self { wishes, came: AtomicU64::new(0) }, Inbox(inbox))
+    }
+
+    /// A number for a new client.
+    pub(super) fn next_id(&self) -> ClientId {
+        ClientId(self.came.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Waits for room; nothing happens when the hub has ended, as then everything has.
+    pub(super) async fn tell(&self, command: Command) {
+        let _ended = self.wishes.send(command).await;
+    }
+
+    /// Everybody must know that the data set is another one.
+    pub(in crate::serve) async fn reset(&self) {
+        self.tell(Command::Reset).await;
+    }
+}
+
+/// What the tail tells the hub.
+enum Heard {
+    /// It begins behind these entries.
+    Started(Vec<EntryId>),
+    /// Redis was started anew: it begins behind these entries, and some before may be lost.
+    Restarted(Vec<EntryId>),
+    /// Readings of one shard, and up to which entry.
+    Round { place: usize, shard: ShardId, round: Round, reached: EntryId },
+}
+
+/// Drives the hub until the room stops.
+pub(in crate::serve) async fn run(service: Arc<Service>, Inbox(mut inbox): Inbox) {
+    let mut desk = Desk::new(service.clone());
+    loop {
+        let tick = desk.hub.next_tick().map(|at| desk.since + at);
+        tokio::select! {
+            () = service.stop.cancelled() => break,
+            command = inbox.recv() => match command {
+                Some(command) => desk.obey(command),
+                None => break,
+            },
+            Some(heard) = hear(&mut desk.tail) => desk.hear(heard),
+            () = sleep_until(tick.unwrap_or_else(Instant::now)), if tick.is_some() => desk.tick(),
+        }
+    }
+    // Clients see the same stop and close by themselves.
+    desk.end_tail();
+}
+
+async fn hear(tail: &mut Option<RunningTail>) -> Option<Heard> {
+    match tail {
+        Some(tail) => tail.heard.recv().await,
+        None => None,
+    }
+}
+
+struct RunningTail {
+    heard: mpsc::Receiver<Heard>,
+    stop: CancellationToken,
+}
+
+struct Desk {
+    service: Arc<Service>,
+    hub: Hub,
+    /// When the hub's time began.
+    since: Instant,
+    queues: HashMap<ClientId, mpsc::Sender<Frame>>,
+    tail: Option<RunningTail>,
+    /// What the hub has shown of each shard; `None` until the tail has begun.
+    reached: Option<Vec<EntryId>>,
+    /// Clients that wait for the tail to begin.
+    waiting: Vec<oneshot::Sender<Reached>>,
+    told: Counts,
+}
+
+impl Desk {
+    fn new(service: Arc<Service>) -> Self {
+        Self {
+            service,
+            hub: Hub::default(),
+            since: Instant::now(),
+            queues: HashMap::new(),
+            tail: None,
+            reached: None,
+            waiting: Vec::new(),
+            told: Counts::default(),
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        let now = self.since.elapsed();
+        let mut actions = Vec::new();
+        match command {
+            Command::Join { id, queue, reply } => {
+                self.queues.insert(id, queue);
+                self.hub.join(id);
+                self.answer_when_reached(reply);
+            }
+            Command::Subscribe { id, patterns, reply } => {
+                let answer = match (self.hub.subscribe(id, &patterns), &self.reached) {
+                    (Ok(()), Some(reached)) => Ok(reached.as_slice().into()),
+                    (Ok(()), None) => Ok([].into()),
+                    (Err(refused), _) => Err(refused),
+                };
+                // A client that went away needs no answer.
+                let _gone = reply.send(answer);
+            }
+            Command::Unsubscribe { id, patterns } => self.hub.unsubscribe(id, &patterns),
+            Command::Missed { id, observed } => {
+                for one in &observed {
+                    self.hub.missed(id, one);
+                }
+            }
+            Command::Begin { id } => self.hub.begin(id, now, &mut actions),
+            Command::Sent { id, frames, bytes } => actions = self.hub.sent(id, frames, bytes),
+            Command::Leave { id } => {
+                self.queues.remove(&id);
+                self.hub.leave(id);
+                if self.hub.is_empty() {
+                    self.end_tail();
+                }
+            }
+            Command::Reset => {
+                self.hub.forget();
+                self.hub.announce(&event::reset(), &mut actions);
+                // The tail begins anew where the new data set stands.
+                if self.tail.is_some() {
+                    self.end_tail();
+                    self.begin_tail();
+                }
+            }
+        }
+        self.act(actions);
+    }
+
+    fn answer_when_reached(&mut self, reply: oneshot::Sender<Reached>) {
+        match &self.reached {
+            Some(reached) => {
+                let _gone = reply.send(reached.as_slice().into());
+            }
+            None => {
+                self.waiting.push(reply);
+                if self.tail.is_none() {
+                    self.begin_tail();
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Started(from) => {
+                for reply in self.waiting.drain(..) {
+                    let _gone = reply.send(from.as_slice().into());
+                }
+                self.reached = Some(from);
+            }
+            Heard::Restarted(from) => {
+                let mut actions = Vec::new();
+                self.reached = Some(from);
+                self.hub.forget();
+                self.hub.announce(&event::reset(), &mut actions);
+                self.act(actions);
+            }
+            Heard::Round { place, shard, round, reached } => {
+                let now = self.since.elapsed();
+                let mut actions = Vec::new();
+                if let Some(known) = self.reached.as_mut().and_then(|all| all.get_mut(place)) {
+                    *known = reached;
+                }
+                if round.has_gap {
+                    self.hub.announce(&event::gap(shard), &mut actions);
+                }
+                for observed in round.observed {
+                    self.hub.observe(observed, now, &mut actions);
+                }
+                self.act(actions);
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        let mut actions = Vec::new();
+        self.hub.tick(self.since.elapsed(), &mut actions);
+        self.act(actions);
+    }
+
+    fn act(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Send(id, frame) => {
+                    // The hub never sends more than the channel takes; a channel that is closed
+                    // belongs to a client whose `Leave` is on its way.
+                    if let Some(queue) = self.queues.get(&id) {
+                        let _gone = queue.try_send(frame);
+                    }
+                }
+                // The client sees its queue end, and closes as slow.
+                Action::CloseSlow(id) => {
+                    self.queues.remove(&id);
+                    if self.hub.is_empty() {
+                        self.end_tail();
+                    }
+                }
+            }
+        }
+        let counts = self.hub.counts();
+        self.service.metrics.hub(&self.told, &counts);
+        self.told = counts;
+    }
+
+    fn begin_tail(&mut self) {
+        let (heard, receiver) = mpsc::channel(ROUNDS_MAX);
+        let stop = self.service.stop.child_token();
+        self.tail = Some(RunningTail { heard: receiver, stop: stop.clone() });
+        self.service.tasks.spawn(follow(self.service.clone(), heard, stop));
+    }
+
+    fn end_tail(&mut self) {
+        if let Some(tail) = self.tail.take() {
+            tail.stop.cancel();
+        }
+        self.reached = None;
+    }
+}
+
+/// Follows the streams until nobody listens any more.
+async fn follow(service: Arc<Service>, heard: mpsc::Sender<Heard>, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = follow_on(&service, &heard) => {}
+    }
+}
+
+async fn follow_on(service: &Service, heard: &mpsc::Sender<Heard>) {
+    let mut backoff = Backoff::default();
+    let Some((mut run, mut tail)) = begin(service, &mut backoff).await else { return };
+    if heard.send(Heard::Started(tail.reached().to_vec())).await.is_err() {
+        return;
+    }
+    let mut follower = Follower::new(service.config.naive_time.clone());
+    loop {
+        let told = match tail.read().await {
+            Ok(reads) => {
+                backoff.reset();
+                tell(service, &mut follower, reads, heard).await
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the streams cannot be followed");
+                sleep(backoff.next_wait()).await;
+                let Some((other_run, other)) = begin(service, &mut backoff).await else { return };
+                if other_run == run {
+                    // The same server: what was read so far is still there.
+                    continue;
+                }
+                (run, tail) = (other_run, other);
+                heard.send(Heard::Restarted(tail.reached().to_vec())).await.is_ok()
+            }
+        };
+        if !told {
+            return;
+        }
+    }
+}
+
+/// Tells the hub what was read; false when it does not listen any more.
+async fn tell(
+    service: &Service,
+    follower: &mut Follower,
+    reads: Vec<Read>,
+    heard: &mpsc::Sender<Heard>,
+) -> bool {
+    for (place, shard, entries) in reads {
+        let Some(last) = entries.last() else { continue };
+        let reached = last.id;
+        let left_out = follower.left_out();
+        let round = {
+            let rows = service.table.read();
+            follower.take(shard, &entries, &|series| rows.last_at(series))
+        };
+        service.metrics.followed(entries.len(), follower.left_out() - left_out);
+        if heard.send(Heard::Round { place, shard, round, reached }).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// A tail behind what is committed now, and which run of Redis that is; tries until it answers.
+async fn begin(service: &Service, backoff: &mut Backoff) -> Option<(String, Tail)> {
+    let mut shards = service.deps.shards.clone();
+    // An error means that nobody will ever say: the process is ending.
+    let keys = shards.wait_for(|keys| !keys.is_empty()).await.ok()?.clone();
+    let link = &service.deps.link;
+    loop {
+        let asked = async {
+            let run = catalogue::run_id(link).await?;
+            Ok::<_, Error>((run, catalogue::versions(link, &keys).await?))
+        };
+        match asked.await {
+            Ok((run, versions)) => {
+                let from = versions.into_iter().map(|version| version.position).collect();
+                return Some((run, Tail::new(link.server().clone(), keys.to_vec(), from)));
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the streams cannot be followed yet");
+                sleep(backoff.next_wait()).await;
+            }
+        }
+    }
+}
+
+/// The channel of a client's queue; the hub keeps it from being full.
+pub(super) fn queue() -> (mpsc::Sender<Frame>, mpsc::Receiver<Frame>) {
+    mpsc::channel(QUEUE_FRAMES_MAX)
+}
