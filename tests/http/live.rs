@@ -1,0 +1,229 @@
+//! WebSockets against a real Redis.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client};
+
+use crate::stage::{Stage, TOKEN};
+
+struct Browser {
+    socket: WebSocket<TcpStream>,
+}
+
+impl Browser {
+    fn connect(stage: &Stage) -> Self {
+        let url = format!("ws://localhost:{}/ws", stage.address.port());
+        let mut request = url.into_client_request().unwrap();
+        let headers = request.headers_mut();
+        headers.insert("Authorization", format!("Bearer {TOKEN}").parse().unwrap());
+        let stream = stage.connect();
+        let (socket, _) = client(request, stream).unwrap();
+        Self { socket }
+    }
+
+    fn say(&mut self, event: &str, data: Value) {
+        let text = json!({"event": event, "data": data}).to_string();
+        self.socket.send(Message::text(text)).unwrap();
+    }
+
+    /// The next event.
+    fn hear(&mut self) -> (String, Value) {
+        loop {
+            match self.socket.read().unwrap() {
+                Message::Text(text) => {
+                    let json: Value = serde_json::from_str(text.as_str()).unwrap();
+                    return (json["event"].as_str().unwrap().to_owned(), json["data"].clone());
+                }
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn expect(&mut self, event: &str) -> Value {
+        let (heard, data) = self.hear();
+        assert_eq!(heard, event, "{data}");
+        data
+    }
+
+    /// The code and the reason with which it ends.
+    fn ending(&mut self) -> (u16, String) {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            assert!(Instant::now() < until, "it does not end");
+            match self.socket.read() {
+                Ok(Message::Close(Some(frame))) => {
+                    return (frame.code.into(), frame.reason.as_str().to_owned());
+                }
+                Ok(_) => {}
+                Err(error) => panic!("ended without a code: {error}"),
+            }
+        }
+    }
+}
+
+fn value(value: f64) -> String {
+    json!({ "value": value }).to_string()
+}
+
+#[test]
+fn a_reading_is_pushed_with_its_position() {
+    let stage = Stage::start();
+    let mut browser = Browser::connect(&stage);
+    let status = browser.expect("status");
+    assert_eq!(status["message"], "connected");
+    assert_eq!(status["position"], "0:0-0.4294967295,1:0-0.4294967295");
+    let payload = r#"{"value":21.5,"unit":"°C","timestamp":"2024-01-01T12:00:00Z","location":"A"}"#;
+    stage.append(
+        1,
+        1,
+        &[("sensors/other/t", "nonsense"), ("sensors/kitchen/temperature", payload)],
+    );
+    let update = browser.expect("sensor_update");
+    let position = update["position"].as_str().unwrap();
+    assert!(position.starts_with("1:") && position.ends_with(".1"), "{position}");
+    let expected = json!({
+        "sensor_id": "kitchen", "sensor_type": "temperature", "value": 21.5, "unit": "°C",
+        "timestamp": "2024-01-01T12:00:00.000Z", "location": "A", "metadata": {},
+        "position": position,
+    });
+    assert_eq!(update, expected);
+}
+
+#[test]
+fn many_readings_of_a_series_are_conflated_and_the_last_is_shown() {
+    let stage = Stage::start();
+    let mut browser = Browser::connect(&stage);
+    browser.expect("status");
+    for number in 1..=200 {
+        let last = value(number as f64);
+        stage.append(0, number, &[("sensors/a/t", &last)]);
+    }
+    let mut shown = Vec::new();
+    while shown.last() != Some(&200.0) {
+        shown.push(browser.expect("sensor_update")["value"].as_f64().unwrap());
+    }
+    assert!(shown.is_sorted() && shown.len() < 150, "{shown:?}");
+}
+
+#[test]
+fn what_is_not_committed_yet_is_pushed_to_who_comes_later() {
+    let stage = Stage::start();
+    // Somebody listens already, so that the common tail has passed the entry.
+    let mut first = Browser::connect(&stage);
+    first.expect("status");
+    stage.append(0, 1, &[("sensors/a/t", &value(1.0))]);
+    first.expect("sensor_update");
+    let mut second = Browser::connect(&stage);
+    second.expect("status");
+    assert_eq!(second.expect("sensor_update")["value"], 1.0);
+}
+
+#[test]
+fn subscriptions_choose_and_strangers_are_told_so() {
+    let stage = Stage::start();
+    let mut browser = Browser::connect(&stage);
+    browser.expect("status");
+    browser.say("subscribe", json!({"sensors": ["room/*", "b"]}));
+    assert_eq!(browser.expect("status")["message"], "subscribed");
+    let readings = value(2.0);
+    stage.append(0, 1, &[("s/a/t", &readings), ("s/b/t", &readings)]);
+    assert_eq!(browser.expect("sensor_update")["sensor_id"], "b");
+    browser.say("unsubscribe", json!({"sensors": ["b"]}));
+    assert_eq!(browser.expect("status")["message"], "unsubscribed");
+    browser.say("dance", json!({}));
+    let error = browser.expect("error");
+    assert!(error["message"].as_str().unwrap().contains("unknown event \"dance\""), "{error}");
+    browser.say("subscribe", json!({"sensors": ["a"], "every": true}));
+    let error = browser.expect("error");
+    assert!(error["message"].as_str().unwrap().contains("`every` is not built yet"), "{error}");
+}
+
+#[test]
+fn statistics_and_history_are_answered() {
+    let stage = Stage::start();
+    stage.put_series(0, 1, ("a", "t"), &[(1.0, 1000)]);
+    stage.get_until("/api/sensors/a", |reply| reply.status == 200);
+    let mut browser = Browser::connect(&stage);
+    browser.expect("status");
+    browser.say("request_all_stats", json!({}));
+    let stats = browser.expect("sensor_stats");
+    assert_eq!(stats["sensors"], stage.get("/api/sensors").json()["sensors"]);
+    browser.say("request_sensor_data", json!({"sensor_id": "a", "hours": 1}));
+    let history = browser.expect("sensor_history");
+    assert_eq!((&history["sensor_id"], &history["readings"]), (&json!("a"), &json!([])));
+    assert!(history["position"]["t"].is_string());
+    browser.say("request_sensor_data", json!({"sensor_id": "nobody"}));
+    let error = browser.expect("error");
+    assert!(error["message"].as_str().unwrap().contains("\"nobody\" is not known"), "{error}");
+}
+
+#[test]
+fn gaps_are_told_and_resent_entries_are_not_shown() {
+    let stage = Stage::start();
+    let mut browser = Browser::connect(&stage);
+    browser.expect("status");
+    stage.append(1, 1, &[("s/a/t", &value(1.0))]);
+    assert_eq!(browser.expect("sensor_update")["value"], 1.0);
+    stage.append(1, 1, &[("s/b/t", &value(2.0))]);
+    stage.append(1, 3, &[("s/c/t", &value(3.0))]);
+    assert_eq!(browser.expect("gap")["shard"], 1);
+    assert_eq!(browser.expect("sensor_update")["value"], 3.0);
+}
+
+#[test]
+fn another_data_set_is_told_as_a_reset() {
+    let stage = Stage::start();
+    let generation = |name: &str| {
+        stage.redis(redis::cmd("HSET").arg("{sg:0}m").arg("generation").arg(name));
+        stage.redis(redis::cmd("HINCRBY").arg("{sg:0}m").arg("version").arg(1));
+    };
+    generation("one");
+    stage.put_series(0, 1, ("a", "t"), &[(1.0, 1000)]);
+    stage.get_until("/api/sensors/a", |reply| reply.status == 200);
+    let mut browser = Browser::connect(&stage);
+    browser.expect("status");
+    stage.redis(redis::cmd("FLUSHALL").arg("SYNC"));
+    generation("two");
+    browser.expect("reset");
+    stage.get_until("/api/sensors/a", |reply| reply.status == 404);
+    stage.append(0, 1, &[("s/a/t", &value(1.0))]);
+    assert_eq!(browser.expect("sensor_update")["value"], 1.0);
+}
+
+#[test]
+fn every_ending_has_its_code() {
+    let mut stage = Stage::start();
+    let check = |stage: &Stage, say: &dyn Fn(&mut Browser), code, reason: &str| {
+        let mut browser = Browser::connect(stage);
+        browser.expect("status");
+        say(&mut browser);
+        assert_eq!(browser.ending(), (code, reason.to_owned()));
+    };
+    check(&stage, &|it| it.socket.send(Message::binary(vec![1])).unwrap(), 1003, "not_text");
+    let large = "x".repeat(17 << 10);
+    check(
+        &stage,
+        &|it| it.socket.send(Message::text(large.clone())).unwrap(),
+        1009,
+        "event_too_large",
+    );
+    let flood = |it: &mut Browser| {
+        for _ in 0..30 {
+            // The server may have ended it already.
+            match it.socket.send(Message::text("{}")) {
+                Ok(()) => {}
+                Err(Error::Io(_) | Error::ConnectionClosed | Error::AlreadyClosed) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    check(&stage, &flood, 1008, "too_many_events");
+    let mut browser = Browser::connect(&stage);
+    browser.expect("status");
+    stage.stop();
+    assert_eq!(browser.ending(), (1001, "stopping".to_owned()));
+}

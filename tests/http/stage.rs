@@ -1,0 +1,271 @@
+//! A Redis of the test's own, a server in this process, and a client that speaks raw HTTP.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use metrics_exporter_prometheus::PrometheusBuilder;
+use streamgauge::aggregate::state::State;
+use streamgauge::aggregate::statistic::Statistic;
+use streamgauge::clock::Clock;
+use streamgauge::payload::NaiveTime;
+use streamgauge::reading::{SeriesKey, UnixMillis};
+use streamgauge::serve::{AuthMode, Deps, ListenerInfo, Readiness, ServeConfig, Server};
+use streamgauge::shard::ShardId;
+use streamgauge::stream::{self, EntryId, Link, Position, ShardKeys};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub const TOKEN: &str = "a-token-of-the-tests";
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Everything a test needs; all of it ends when this is dropped.
+pub struct Stage {
+    pub address: SocketAddr,
+    pub readiness: Readiness,
+    pub stop: CancellationToken,
+    redis: Child,
+    directory: TempDir,
+    runtime: Option<Runtime>,
+    served: Option<tokio::task::JoinHandle<()>>,
+}
+
+/// What a stage may have otherwise.
+pub struct Plan {
+    pub auth: AuthMode,
+    pub public_url: Option<String>,
+    pub bind: &'static str,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        let auth = AuthMode::Token { token: TOKEN.to_owned() };
+        Self { auth, public_url: None, bind: "127.0.0.1:0" }
+    }
+}
+
+/// One answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).expect("the body is JSON")
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl Stage {
+    pub fn start() -> Self {
+        Self::with(Plan::default())
+    }
+
+    pub fn with(plan: Plan) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let socket = directory.path().join("redis.sock");
+        let redis = start_redis(&directory);
+        let runtime = Runtime::new().expect("a runtime");
+        let readiness = Readiness::default();
+        let stop = CancellationToken::new();
+        let config = ServeConfig {
+            address: plan.bind.parse().expect("an address"),
+            public_url: plan.public_url,
+            auth: plan.auth,
+            secret_key: b"a key of the tests".to_vec(),
+            naive_time: NaiveTime::default(),
+            readings_retention: Duration::from_secs(86_400),
+        };
+        let url = format!("unix://{}", socket.display());
+        let link = Link::new(stream::Server::new(&url).expect("an address of Redis"));
+        let keys: Arc<[ShardKeys]> = keys().into();
+        let info = ListenerInfo { port: 1883, username: Some("device".to_owned()) };
+        let deps = Deps {
+            link: Arc::new(link),
+            shards: watch::channel(keys).1,
+            listener: watch::channel(Some(info)).1,
+            clock: Clock::system(),
+            readiness: readiness.clone(),
+            prometheus: PrometheusBuilder::new().build_recorder().handle(),
+        };
+        let server = runtime.block_on(Server::bind(config)).expect("a free port");
+        let address = SocketAddr::from(([127, 0, 0, 1], server.local_addr().port()));
+        let served = runtime.spawn(server.run(deps, stop.clone()));
+        let (runtime, served) = (Some(runtime), Some(served));
+        Self { address, readiness, stop, redis, directory, runtime, served }
+    }
+
+    /// Sends bytes and reads until the server closes.
+    pub fn raw(&self, request: &str) -> String {
+        let mut stream = self.connect();
+        stream.write_all(request.as_bytes()).expect("the request is taken");
+        let mut answer = Vec::new();
+        // A reset after the answer is an end too.
+        let _reset = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("the server accepts");
+        stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+        stream
+    }
+
+    /// One request with these further headers.
+    pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+        if headers.iter().all(|(name, _)| !name.eq_ignore_ascii_case("host")) {
+            request += &format!("Host: localhost:{}\r\n", self.address.port());
+        }
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        if !body.is_empty() {
+            request += "Content-Type: application/x-www-form-urlencoded\r\n";
+            request += &format!("Content-Length: {}\r\n", body.len());
+        }
+        let mut stream = self.connect();
+        stream.write_all(format!("{request}\r\n{body}").as_bytes()).expect("the request is taken");
+        let mut answer = Vec::new();
+        let _reset = stream.read_to_end(&mut answer);
+        reply(&answer)
+    }
+
+    pub fn get(&self, path: &str) -> Reply {
+        self.ask("GET", path, &[("Authorization", &format!("Bearer {TOKEN}"))], "")
+    }
+
+    /// Asks until the answer is as wanted.
+    pub fn get_until(&self, path: &str, wanted: impl Fn(&Reply) -> bool) -> Reply {
+        let until = Instant::now() + DEADLINE;
+        loop {
+            let reply = self.get(path);
+            if wanted(&reply) {
+                return reply;
+            }
+            assert!(Instant::now() < until, "{path}: {} {}", reply.status, reply.text());
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
+    /// The cookie of a fresh session.
+    pub fn cookie(&self) -> String {
+        let reply = self.ask("GET", &format!("/signin?token={TOKEN}"), &[], "");
+        assert_eq!(reply.status, 303, "{}", reply.text());
+        let cookie = &reply.headers["set-cookie"];
+        cookie.split(';').next().unwrap_or_default().to_owned()
+    }
+
+    /// Runs a command in Redis.
+    pub fn redis(&self, command: &redis::Cmd) -> redis::Value {
+        let socket = self.directory.path().join("redis.sock");
+        let client = redis::Client::open(format!("unix://{}", socket.display()));
+        let mut connection = client.and_then(|client| client.get_connection()).expect("Redis");
+        command.query(&mut connection).expect("Redis takes the command")
+    }
+
+    /// Writes a series as a commit would.
+    pub fn put_series(&self, shard: u16, number: u64, key: (&str, &str), readings: &[(f64, i64)]) {
+        let keys = ShardKeys::new(ShardId(shard));
+        let series = SeriesKey { sensor_id: key.0.into(), sensor_type: key.1.into() };
+        let mut state = State {
+            number,
+            attributes: 1,
+            applied: Position { entry: EntryId { ms: 1, seq: 0 }, index: 0 },
+            ..State::default()
+        };
+        for (value, at) in readings {
+            state.statistics.fold(*value, UnixMillis(*at));
+        }
+        let attributes = r#"{"unit":"°C","location":"Room A","metadata":{"calibrated":true}}"#;
+        self.redis(redis::cmd("HSET").arg(&keys.attributes).arg(number).arg(attributes));
+        self.redis(redis::cmd("HSET").arg(&keys.index).arg(key.0).arg(key.1));
+        self.redis(redis::cmd("HSET").arg(&keys.states).arg(series.field()).arg(state.pack()));
+        self.redis(redis::cmd("HINCRBY").arg(&keys.meta).arg("version").arg(1));
+    }
+
+    /// Appends an entry of plain messages.
+    pub fn append(&self, shard: u16, number: u64, messages: &[(&str, &str)]) {
+        let keys = ShardKeys::new(ShardId(shard));
+        let count = messages.len() as u64;
+        let now = Clock::system().now();
+        let header = format!("1 00000000000000ab {number} {count} {now} {}", number * count);
+        let mut command = redis::cmd("XADD");
+        command.arg(&keys.stream).arg("*").arg("@").arg(header);
+        for (topic, payload) in messages {
+            command.arg(*topic).arg(*payload);
+        }
+        self.redis(&command);
+    }
+
+    /// Ends Redis as a power cut would.
+    pub fn kill_redis(&mut self) {
+        self.redis.kill().expect("Redis can be killed");
+        self.redis.wait().expect("Redis ends");
+    }
+
+    /// Stops the server and waits for it.
+    pub fn stop(&mut self) {
+        self.stop.cancel();
+        if let (Some(runtime), Some(served)) = (&self.runtime, self.served.take()) {
+            let ended = runtime.block_on(async { tokio::time::timeout(DEADLINE, served).await });
+            ended.expect("the server ends in time").expect("the server does not panic");
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+        // It may have been killed by the test.
+        let _gone = self.redis.kill();
+        let _gone = self.redis.wait();
+    }
+}
+
+pub fn keys() -> Vec<ShardKeys> {
+    (0..2).map(|shard| ShardKeys::new(ShardId(shard))).collect()
+}
+
+fn start_redis(directory: &TempDir) -> Child {
+    let child = Command::new("redis-server")
+        .args(["--port", "0", "--save", "", "--unixsocket", "redis.sock"])
+        .current_dir(directory.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is needed for this test: install the package redis-server");
+    let socket = directory.path().join("redis.sock");
+    let until = Instant::now() + DEADLINE;
+    while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+        assert!(Instant::now() < until, "redis-server did not start");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    child
+}
+
+fn reply(answer: &[u8]) -> Reply {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+    let end = end.unwrap_or_else(|| panic!("no head: {}", String::from_utf8_lossy(answer)));
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let mut lines = head.split("\r\n");
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
+    let headers = lines.filter_map(|line| line.split_once(": "));
+    Reply {
+        status: status.parse().expect("a status"),
+        headers: headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect(),
+        body: answer[end + 4..].to_vec(),
+    }
+}
