@@ -1,5 +1,7 @@
 //! A listener without descriptors to spare. Alone in its file: it changes a limit of the process.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use std::fs::File;
 use std::io::Seek;
 use std::sync::Arc;

@@ -61,11 +61,11 @@ impl Peer {
         }
     }
 
-    /// The next packet that is not a ping.
+    /// The next packet that is not a ping; pings are answered.
     async fn expect_puback(&mut self, id: u16) {
         loop {
             match self.packet().await {
-                Packet::PingReq => {}
+                Packet::PingReq => self.say(&[0xD0, 0]).await,
                 Packet::PubAck(ack) => return assert_eq!(ack.pkid, id),
                 other => panic!("{other:?}"),
             }
