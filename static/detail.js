@@ -12,7 +12,7 @@ import { duration, moment as momentText } from './format.js';
 import { perFrame } from './frames.js';
 import { readPast, READINGS_MOST } from './past.js';
 import { covers } from './position.js';
-import { rangeFor, rangeNamed } from './ranges.js';
+import { rangeFor, rangeNamed, youngSpan } from './ranges.js';
 import { RangeTable } from './rangetable.js';
 import { Columns, thin } from './series.js';
 import { summarise } from './statistics.js';
@@ -52,6 +52,7 @@ export class Detail {
       click: () => this.zoomTo(null) }, 'Whole range');
     this.caption = h('span');
     this.bandCaption = h('span');
+    this.sinceCaption = h('span');
     this.readout = new Readout();
     this.over = new Over();
     this.plot = h('div', { class: 'plot', role: 'img', 'data-role': 'chart' });
@@ -78,6 +79,8 @@ export class Detail {
     this.zoom = null;
     /** Length of the windows on show, in ms; null: readings are. @type {number | null} */
     this.window = null;
+    /** When the very first reading was, if it is in the range. @type {number | null} */
+    this.firstAt = null;
     this.failed = false;
     this.drawnFor = 0;
     this.drawMs = 0;
@@ -95,7 +98,7 @@ export class Detail {
     const chart = h('section', { class: 'panel' },
       h('div', { class: 'panel-head' }, this.title, h('span', { class: 'push' }), this.whole),
       h('div', { class: 'plot-frame' }, this.plot, this.readout.element, this.over.element),
-      h('div', { class: 'caption' }, this.caption, this.bandCaption,
+      h('div', { class: 'caption' }, this.caption, this.bandCaption, this.sinceCaption,
         h('span', { class: 'wide' }, 'Drag to zoom, double-click to reset')));
     return h('div', { class: 'detail', hidden: true }, this.head.element,
       h('div', { class: 'detail-grid page' },
@@ -251,8 +254,7 @@ export class Detail {
 
   /** @param {import('./card.js').Moment} moment */
   drawChart({ now, connected }) {
-    const { hours } = rangeNamed(this.shown.range);
-    const span = hours * 3_600_000;
+    const span = this.spanAt(now);
     const from = this.zoom?.from ?? now - span;
     const to = this.zoom?.to ?? now + span * AIR;
     const live = to >= now && connected;
@@ -276,14 +278,30 @@ export class Detail {
     });
     setText(this.title, rangeTitle(from, Math.min(to, now), live && to >= now));
     this.whole.hidden = this.zoom === null;
-    this.describeLine();
+    this.describeLine(now);
     if (this.held !== null || this.failed) return;
     if (all === 0) this.sayNothing(now);
     else this.over.hide();
   }
 
-  describeLine() {
+  /**
+   * The chosen range, or less when the first reading of all is in it.
+   * @param {number} now
+   */
+  spanAt(now) {
+    const span = rangeNamed(this.shown.range).hours * 3_600_000;
+    const { columns, series } = this;
+    const whole = this.held === null && columns.length > 0 && series?.count != null
+      && series.count <= columns.length;
+    this.firstAt = whole ? /** @type {number} */ (columns.t[columns.from]) : null;
+    return this.firstAt === null ? span : youngSpan(now - this.firstAt, span);
+  }
+
+  /** @param {number} now */
+  describeLine(now) {
     const length = this.window === null ? '' : duration(this.window / 1000);
+    const since = this.firstAt === null ? '' : `First reading: ${momentText(this.firstAt, now)}`;
+    setText(this.sinceCaption, since);
     const line = length === '' ? 'every reading' : `average of ${length} windows`;
     setText(this.caption, `Line: ${line}`);
     setText(this.bandCaption, length === '' ? '' : 'Band: lowest to highest in the window');

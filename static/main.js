@@ -24,6 +24,9 @@ import { TopBar } from './topbar.js';
 
 /** Bones before this would flash. */
 const BONES_MS = 150;
+/** A rate over less would jump; a total that stays for so long says that nothing comes. */
+const RATE_MS_LEAST = 900;
+const QUIET_MS = 15_000;
 /** The number of hits is said after the last key. */
 const SAY_MS = 500;
 
@@ -33,7 +36,10 @@ class Page {
     this.seeds = new Seeds(this.catalogue);
     this.loaded = false;
     this.moreRows = false;
-    /** The total at the last complete answer. @type {{at: number, total: number} | null} */
+    /**
+     * The last total that differed, and the rate it came at; null: not known yet.
+     * @type {{at: number, total: number, perSecond: number | null} | null}
+     */
     this.counted = null;
     this.live = new Live({
       onEvent: (event) => this.onEvent(event),
@@ -104,17 +110,34 @@ class Page {
     const at = Date.now();
     this.catalogue.applyRows(rows, at);
     this.moreRows = !complete;
-    const { total } = this.catalogue;
-    if (this.counted && complete && at - this.counted.at > 500) {
-      const more = Math.max(0, total - this.counted.total);
-      this.topBar.addRate((more * 1000) / (at - this.counted.at));
-    }
-    if (!this.counted || at - this.counted.at > 500) this.counted = { at, total };
+    if (complete) this.learnRate(at, this.catalogue.total);
     if (!this.loaded) {
       this.loaded = true;
       this.follow();
     }
     this.draw();
+  }
+
+  /**
+   * Readings per second in all. The server's table is renewed now and then, so an answer may show
+   * the total of the last one; only a total that stays for long means that nothing comes.
+   *
+   * @param {number} at ms
+   * @param {number} total
+   */
+  learnRate(at, total) {
+    const before = this.counted;
+    if (!before || total < before.total) {
+      this.counted = { at, total, perSecond: null };
+      return;
+    }
+    const ms = at - before.at;
+    if (total > before.total && ms >= RATE_MS_LEAST) {
+      this.counted = { at, total, perSecond: ((total - before.total) * 1000) / ms };
+    } else if (total === before.total && ms > QUIET_MS) {
+      before.perSecond = 0;
+    }
+    if (this.counted?.perSecond != null) this.topBar.addRate(this.counted.perSecond);
   }
 
   onOpen() {

@@ -13,6 +13,19 @@ export const RANGES = [
 /** @type {Range} */
 const FIRST = { name: '1h', label: '1\u202fh', hours: 1 };
 
+/** What a young series is shown over: its line should fill the chart, its axis not creep. */
+const YOUNG_MINUTES = [2, 5, 10, 20, 40, 60, 120, 240, 480, 960, 1440, 2880, 5760];
+
+/**
+ * The span for a series whose first reading was so long ago, when the range reaches further back.
+ * @param {number} age of the series in ms
+ * @param {number} span of the chosen range in ms
+ */
+export function youngSpan(age, span) {
+  const fitting = YOUNG_MINUTES.find((minutes) => minutes * 60_000 >= age);
+  return Math.min(span, (fitting ?? Infinity) * 60_000);
+}
+
 /** @param {string} name @returns {Range} the first when there is no such range */
 export const rangeNamed = (name) => RANGES.find((range) => range.name === name) ?? FIRST;
 

@@ -107,6 +107,19 @@ test('each range shows what it reaches', async () => {
   assert.deepEqual(page.faults, []);
 });
 
+test('a series younger than the range is shown since its first reading', async () => {
+  fill(3);
+  await openDetail('#sensor=flow&type=speed&range=24h');
+  const caption = page.locator('.caption');
+  await until(text(caption), (said) => /First reading: \d\d:\d\d:\d\d/.test(said));
+  const title = await page.locator('.detail h2').first().textContent();
+  const [, hour, minute] = /(\d\d):(\d\d) to now/.exec(title);
+  const shown = await page.evaluate(() => [new Date().getHours(), new Date().getMinutes()]);
+  const minutes = (shown[0] - hour) * 60 + shown[1] - minute;
+  assert.ok((minutes + 1440) % 1440 <= 6, title);
+  assert.deepEqual(page.faults, []);
+});
+
 test('dragging zooms, a double click shows the whole range again', async () => {
   fill(60);
   await openDetail();

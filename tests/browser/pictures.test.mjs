@@ -30,7 +30,8 @@ test('a furnished house fits its page', async () => {
     const { data } = it.getContext('2d').getImageData(0, 0, it.width, it.height);
     return data.filter((byte) => byte > 0).length;
   });
-  await until(() => page.evaluate(paint), (painted) => painted.every((bytes) => bytes > 500), { ms: 20_000 });
+  await until(() => page.evaluate(paint),
+    (painted) => painted.every((bytes) => bytes > 500), { ms: 20_000 });
   if (process.env.SCREENSHOTS) {
     const leave = inhabit(server);
     await page.waitForTimeout(40_000);
