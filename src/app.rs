@@ -50,7 +50,10 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     watcher.spawn(listen_for_signals(asked.clone())?);
     let identity = Identity::establish(&settings).await?;
     let http = match settings.roles.serve {
-        true => Some(serve::Server::bind(serve_config(&settings, &identity)?).await?),
+        true => {
+            let bound = serve::Server::bind(serve_config(&settings, &identity)?).await;
+            Some(bound.context("PORT, STREAMGAUGE_BIND")?)
+        }
         false => None,
     };
     let doors = Doors::choose(&settings, identity.devices.clone(), &identity.node).await?;

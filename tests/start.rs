@@ -174,6 +174,35 @@ fn without_a_server_it_says_what_to_install() {
 }
 
 #[test]
+fn a_taken_address_is_named_with_its_variable_and_leaves_nothing_running() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let free_port = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    for (variable, value, port) in [
+        ("PORT", address.port().to_string(), address.port().to_string()),
+        ("STREAMGAUGE_MQTT_LISTEN", address.to_string(), free_port),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        let output = ended(
+            streamgauge()
+                .env("STREAMGAUGE_MQTT_LISTEN", "off")
+                .env("PORT", port)
+                .env("STREAMGAUGE_DATA_DIR", home.path())
+                .env(variable, value),
+        );
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(variable) && said.contains(&address.to_string()), "{said}");
+        // A server that ran, or runs, has made this file, and holds its lock.
+        if let Ok(lock) = std::fs::File::open(home.path().join("redis/redis.lock")) {
+            assert!(lock.try_lock().is_ok(), "a Redis was left behind");
+        }
+    }
+}
+
+#[test]
 fn a_second_one_on_the_same_directory_ends_and_the_first_goes_on() {
     let home = tempfile::tempdir().unwrap();
     let mut first = Running::start(home.path());

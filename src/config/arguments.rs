@@ -84,16 +84,13 @@ impl Args for SettingFlags {
                 "{} [env: {}] [default: {}]",
                 variable.meaning, variable.name, variable.default
             );
-            let mut argument = Arg::new(variable.name)
+            let argument = Arg::new(variable.name)
                 .long(flag)
                 .value_name("VALUE")
                 .help_heading("Settings")
                 .allow_hyphen_values(true)
                 .global(true)
                 .help(help);
-            if variable.default == "false" {
-                argument = argument.num_args(0..=1).default_missing_value("true");
-            }
             parser = parser.arg(argument);
         }
         parser.after_help(

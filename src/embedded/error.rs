@@ -43,7 +43,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The system refuses something; the text says what and where.
-    #[error("cannot {action} {}: {source}", .path.display())]
+    #[error("cannot {action} {}", .path.display())]
     Io {
         /// What was tried.
         action: &'static str,
@@ -53,7 +53,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The system has no random numbers.
-    #[error("no random numbers from the system: {0}")]
+    #[error("no random numbers from the system")]
     Random(#[from] getrandom::Error),
 }
 

@@ -9,7 +9,7 @@ use hyper::{Method, StatusCode};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nobody can listen there; the person who configured it must act.
-    #[error("cannot listen for HTTP on {address}: {cause}")]
+    #[error("cannot listen for HTTP on {address}")]
     Bind {
         /// The address that was asked for.
         address: SocketAddr,
