@@ -4,7 +4,6 @@
 //! look-up and no compression. The entity tag is a hash of the content: a browser that has the
 //! same bytes gets 304.
 
-use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -38,7 +37,7 @@ fn main() {
         if variable("PROFILE") == "release" { BROTLI_QUALITY.1 } else { BROTLI_QUALITY.0 };
     let mut table = String::from("&[\n");
     for (number, (name, path)) in files.iter().enumerate() {
-        embed(&out, number, name, path, quality, &mut table);
+        table.push_str(&embed(&out.join(format!("asset{number}")), name, path, quality));
     }
     table.push_str("]\n");
     fs::write(out.join("assets.rs"), table).expect("the build directory can be written");
@@ -66,24 +65,23 @@ fn collect(directory: &Path, prefix: &str, files: &mut Vec<(String, PathBuf)>) {
     }
 }
 
-fn embed(out: &Path, number: usize, name: &str, path: &Path, quality: u32, table: &mut String) {
+/// Stores a file in its three forms beside `stem`, and gives its line of the table.
+fn embed(stem: &Path, name: &str, path: &Path, quality: u32) -> String {
     let bytes = fs::read(path).expect("a file that was just listed can be read");
     let etag = format!("\"{:032x}\"", xxh3_128(&bytes));
     let stored = |suffix: &str, bytes: &[u8]| {
-        let file = out.join(format!("asset{number}.{suffix}"));
+        let file = stem.with_extension(suffix);
         fs::write(&file, bytes).expect("the build directory can be written");
         format!("include_bytes!({:?})", file.display().to_string())
     };
-    writeln!(
-        table,
+    format!(
         "    Asset {{ path: {name:?}, content_type: {:?}, etag: {etag:?}, identity: {}, \
-         brotli: {}, gzip: {} }},",
+         brotli: {}, gzip: {} }},\n",
         content_type(name),
         stored("raw", &bytes),
         stored("br", &brotli(&bytes, quality)),
         stored("gz", &gzip(&bytes)),
     )
-    .expect("writing to a String cannot fail");
 }
 
 fn brotli(bytes: &[u8], quality: u32) -> Vec<u8> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::service::Service;
-use super::table::Part;
+use super::table::{Part, Rows};
 use super::view::Attributes;
 use crate::aggregate::state::State;
 use crate::reading::SeriesKey;
@@ -75,7 +75,7 @@ impl Refresher {
                 self.known[place] = version;
             }
         }
-        self.service.table.change(|rows| rows.as_of = Some(now));
+        self.service.table.change(|rows| rows.as_of = Some(now)).await;
         Ok(())
     }
 
@@ -87,7 +87,7 @@ impl Refresher {
         if self.known.iter().zip(versions).any(another) {
             tracing::warn!("the data set in Redis is another one; what was known is forgotten");
             self.known.clear();
-            self.service.table.change(super::table::Rows::clear);
+            self.service.table.change(Rows::clear).await;
             self.service.door.reset().await;
         }
     }
@@ -114,7 +114,7 @@ impl Refresher {
         if let Some(error) = unreadable {
             tracing::warn!(shard = keys.shard.0, %error, "a series is left out of the table");
         }
-        self.service.table.change(|rows| rows.sweep(keys.shard, self.scan, met));
+        self.service.table.change(|rows| rows.sweep(keys.shard, self.scan, met)).await;
         Ok(())
     }
 
@@ -146,7 +146,7 @@ impl Refresher {
                 Some((number, Arc::new(Attributes::parse(json.as_deref()?)?)))
             })
             .collect();
-        let met = self.service.table.change(|rows| {
+        let change = |rows: &mut Rows| {
             let mut met = 0;
             for (series, state) in states {
                 let attributes = read.remove(&state.number);
@@ -154,7 +154,7 @@ impl Refresher {
                 met += usize::from(is_first);
             }
             met
-        });
-        Ok(met)
+        };
+        Ok(self.service.table.change(change).await)
     }
 }

@@ -2,13 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::view::{Attributes, NO_ATTRIBUTES};
 use crate::aggregate::state::State;
 use crate::aggregate::statistic::{Statistic, Statistics};
 use crate::reading::{SeriesKey, UnixMillis};
 use crate::shard::ShardId;
+
+/// A change waits a tenth of a second for readers before it insists.
+const TRIES: u32 = 100;
 
 /// All series, in the order of sensor id and type.
 #[derive(Debug, Default)]
@@ -56,9 +62,25 @@ impl Table {
         self.rows.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the rows.
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Rows) -> T) -> T {
+    /// Changes the rows. While a long answer is made of them it waits beside the runtime, and
+    /// keeps nobody else from reading.
+    pub(super) async fn change<T>(&self, change: impl FnOnce(&mut Rows) -> T) -> T {
+        for _ in 0..TRIES {
+            if let Some(mut rows) = self.try_write() {
+                return change(&mut rows);
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        // Readers overlap without end: now they wait.
         change(&mut self.rows.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn try_write(&self) -> Option<RwLockWriteGuard<'_, Rows>> {
+        match self.rows.try_write() {
+            Ok(rows) => Some(rows),
+            Err(TryLockError::Poisoned(rows)) => Some(rows.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }
 

@@ -92,7 +92,8 @@ async fn group(link: &Link, keys: &ShardKeys) -> Result<(u64, Option<u64>), Erro
         }
         Err(error) => return Err(error),
     };
-    let is_ours = |group: &&HashMap<String, Value>| matches!(group.get("name"), Some(Value::BulkString(name)) if name == GROUP.as_bytes());
+    let ours = Value::BulkString(GROUP.as_bytes().to_vec());
+    let is_ours = |group: &&HashMap<String, Value>| group.get("name") == Some(&ours);
     let number = |group: &HashMap<String, Value>, field| match group.get(field) {
         Some(Value::Int(number)) => u64::try_from(*number).ok(),
         Some(_) | None => None,

@@ -19,6 +19,7 @@ use super::follow::Follower;
 use super::hub::ClientId;
 use super::live::{Command, Reached, queue};
 use super::patterns::Patterns;
+use crate::reading::SeriesKey;
 use crate::serve::auth::Identity;
 use crate::serve::history::token;
 use crate::serve::service::Service;
@@ -255,10 +256,8 @@ async fn past(
         if entries.len() == PAST_ENTRIES_MAX {
             gaps.push(event::gap(keys.shard));
         }
-        let observed = {
-            let rows = service.table.read();
-            follower.take(keys.shard, &entries, &|series| rows.last_at(series)).observed
-        };
+        let last_at = |series: &SeriesKey| service.table.read().last_at(series);
+        let observed = follower.take(keys.shard, &entries, &last_at).observed;
         service.door.tell(Command::Missed { id, observed }).await;
     }
     Ok((token(&positions), gaps))

@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::reading::SeriesKey;
+use crate::reading::{SeriesKey, UnixMillis};
 
 /// So many messages of a topic are parsed before any is left out (design §2.6).
 const PARSED_FIRST: u32 = 100;
@@ -26,6 +26,8 @@ struct Topic {
     /// Its only series; `None` once there were several.
     series: Option<SeriesKey>,
     parsed: u32,
+    /// The latest time of a parsed message: what is shown, or later than it.
+    latest: UnixMillis,
     /// The next round is parsed whole.
     whole: bool,
 }
@@ -58,17 +60,18 @@ impl Conflate {
         plan
     }
 
-    /// A message was parsed and named a series; `is_behind` says that something later is shown.
-    pub(super) fn parsed(&mut self, topic: &str, series: &SeriesKey, is_behind: bool) {
+    /// A message was parsed; it named a series and a time.
+    pub(super) fn parsed(&mut self, topic: &str, series: &SeriesKey, measured_at: UnixMillis) {
         if let Some(known) = self.topics.get_mut(topic) {
             known.parsed = known.parsed.saturating_add(1);
-            known.whole |= is_behind;
+            known.whole |= measured_at < known.latest;
+            known.latest = known.latest.max(measured_at);
             if known.series.as_ref().is_some_and(|only| only != series) {
                 known.series = None;
             }
         } else if self.topics.len() < TOPICS_MAX {
-            let series = Some(series.clone());
-            self.topics.insert(topic.into(), Topic { series, parsed: 1, whole: is_behind });
+            let (series, latest) = (Some(series.clone()), measured_at);
+            self.topics.insert(topic.into(), Topic { series, parsed: 1, latest, whole: false });
         }
     }
 }
@@ -77,6 +80,8 @@ impl Conflate {
 mod tests {
     use super::*;
 
+    const NOW: UnixMillis = UnixMillis(1000);
+
     fn series(id: &str) -> SeriesKey {
         SeriesKey { sensor_id: id.into(), sensor_type: "t".into() }
     }
@@ -84,7 +89,7 @@ mod tests {
     fn known(topic: &str, messages: u32) -> Conflate {
         let mut conflate = Conflate::default();
         for _ in 0..messages {
-            conflate.parsed(topic, &series("a"), false);
+            conflate.parsed(topic, &series("a"), NOW);
         }
         conflate
     }
@@ -99,9 +104,9 @@ mod tests {
     #[test]
     fn a_topic_with_two_series_is_parsed_for_good() {
         let mut conflate = known("x", 200);
-        conflate.parsed("x", &series("b"), false);
+        conflate.parsed("x", &series("b"), NOW);
         for _ in 0..200 {
-            conflate.parsed("x", &series("a"), false);
+            conflate.parsed("x", &series("a"), NOW);
         }
         assert_eq!(conflate.plan(&["x", "x"]), [true, true]);
     }
@@ -109,7 +114,7 @@ mod tests {
     #[test]
     fn after_an_old_message_one_round_is_parsed_whole() {
         let mut conflate = known("x", 200);
-        conflate.parsed("x", &series("a"), true);
+        conflate.parsed("x", &series("a"), UnixMillis(NOW.0 - 1));
         assert_eq!(conflate.plan(&["x", "x", "x"]), [true; 3]);
         assert_eq!(conflate.plan(&["x", "x", "x"]), [false, false, true]);
     }

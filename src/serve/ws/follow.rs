@@ -129,8 +129,7 @@ impl Follower {
             return;
         }
         for one in &observed[first..] {
-            let is_behind = last_at(&one.series).is_some_and(|last| last > one.measured_at);
-            self.conflate.parsed(topic, &one.series, is_behind);
+            self.conflate.parsed(topic, &one.series, one.measured_at);
         }
     }
 }

@@ -1,22 +1,21 @@
-//! The tasks around the hub: one follows the streams while somebody listens, one drives the hub.
+//! The task that drives the hub: takes what clients wish and what the tail heard, and does what
+//! the hub says.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::backlog::QUEUE_FRAMES_MAX;
 use super::event::{self, Frame};
-use super::follow::{Follower, Round};
 use super::hub::{Action, ClientId, Counts, Hub, Observed};
+use super::listen::{Heard, follow};
 use super::patterns::Patterns;
 use crate::serve::service::Service;
-use crate::shard::ShardId;
-use crate::stream::tail::{Read, Tail};
-use crate::stream::{Backoff, EntryId, Error, catalogue};
+use crate::stream::EntryId;
 
 /// Wishes of clients that wait for the hub. A guess; a client waits when it is full.
 const WISHES_MAX: usize = 1024;
@@ -98,16 +97,6 @@ impl Door {
     pub(in crate::serve) async fn reset(&self) {
         self.tell(Command::Reset).await;
     }
-}
-
-/// What the tail tells the hub.
-enum Heard {
-    /// It begins behind these entries.
-    Started(Vec<EntryId>),
-    /// Redis was started anew: it begins behind these entries, and some before may be lost.
-    Restarted(Vec<EntryId>),
-    /// Readings of one shard, and up to which entry.
-    Round { place: usize, shard: ShardId, round: Round, reached: EntryId },
 }
 
 /// Drives the hub until the room stops.
@@ -303,92 +292,6 @@ impl Desk {
             tail.stop.cancel();
         }
         self.reached = None;
-    }
-}
-
-/// Follows the streams until nobody listens any more.
-async fn follow(service: Arc<Service>, heard: mpsc::Sender<Heard>, stop: CancellationToken) {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = follow_on(&service, &heard) => {}
-    }
-}
-
-async fn follow_on(service: &Service, heard: &mpsc::Sender<Heard>) {
-    let mut backoff = Backoff::default();
-    let Some((mut run, mut tail)) = begin(service, &mut backoff).await else { return };
-    if heard.send(Heard::Started(tail.reached().to_vec())).await.is_err() {
-        return;
-    }
-    let mut follower = Follower::new(service.config.naive_time.clone());
-    loop {
-        let told = match tail.read().await {
-            Ok(reads) => {
-                backoff.reset();
-                tell(service, &mut follower, reads, heard).await
-            }
-            Err(error) => {
-                tracing::debug!(%error, "the streams cannot be followed");
-                sleep(backoff.next_wait()).await;
-                let Some((other_run, other)) = begin(service, &mut backoff).await else { return };
-                if other_run == run {
-                    // The same server: what was read so far is still there.
-                    continue;
-                }
-                (run, tail) = (other_run, other);
-                heard.send(Heard::Restarted(tail.reached().to_vec())).await.is_ok()
-            }
-        };
-        if !told {
-            return;
-        }
-    }
-}
-
-/// Tells the hub what was read; false when it does not listen any more.
-async fn tell(
-    service: &Service,
-    follower: &mut Follower,
-    reads: Vec<Read>,
-    heard: &mpsc::Sender<Heard>,
-) -> bool {
-    for (place, shard, entries) in reads {
-        let Some(last) = entries.last() else { continue };
-        let reached = last.id;
-        let left_out = follower.left_out();
-        let round = {
-            let rows = service.table.read();
-            follower.take(shard, &entries, &|series| rows.last_at(series))
-        };
-        service.metrics.followed(entries.len(), follower.left_out() - left_out);
-        if heard.send(Heard::Round { place, shard, round, reached }).await.is_err() {
-            return false;
-        }
-    }
-    true
-}
-
-/// A tail behind what is committed now, and which run of Redis that is; tries until it answers.
-async fn begin(service: &Service, backoff: &mut Backoff) -> Option<(String, Tail)> {
-    let mut shards = service.deps.shards.clone();
-    // An error means that nobody will ever say: the process is ending.
-    let keys = shards.wait_for(|keys| !keys.is_empty()).await.ok()?.clone();
-    let link = &service.deps.link;
-    loop {
-        let asked = async {
-            let run = catalogue::run_id(link).await?;
-            Ok::<_, Error>((run, catalogue::versions(link, &keys).await?))
-        };
-        match asked.await {
-            Ok((run, versions)) => {
-                let from = versions.into_iter().map(|version| version.position).collect();
-                return Some((run, Tail::new(link.server().clone(), keys.to_vec(), from)));
-            }
-            Err(error) => {
-                tracing::debug!(%error, "the streams cannot be followed yet");
-                sleep(backoff.next_wait()).await;
-            }
-        }
     }
 }
 

@@ -5,8 +5,8 @@
 //! Refused: events that are not known, too large or too many; clients that do not keep up.
 //! Knows nothing of: HTTP before the upgrade; credentials; how readings are counted.
 //!
-//! [`hub`], [`conflate`] and [`follow`] are state machines without runtime, clock or I/O; [`live`]
-//! and [`client`] connect them to the world.
+//! [`hub`], [`conflate`] and [`follow`] are state machines without runtime, clock or I/O; [`live`],
+//! [`listen`] and [`client`] connect them to the world.
 
 mod answers;
 mod backlog;
@@ -16,6 +16,7 @@ mod ending;
 mod event;
 mod follow;
 mod hub;
+mod listen;
 mod live;
 mod patterns;
 mod thin;
