@@ -42,9 +42,7 @@ impl Metrics {
             accepts_failed: counter!("streamgauge_http_accepts_failed_total"),
             entries_followed: counter!("streamgauge_live_entries_total"),
             messages_left_out: counter!("streamgauge_live_messages_left_out_total"),
-            endings: Ending::ALL
-                .map(|ending| counter!("streamgauge_websocket_ended_total", "reason" => ending.name()))
-                .to_vec(),
+            endings: Ending::ALL.map(Ending::counter).to_vec(),
             conflated: counter!("streamgauge_live_readings_conflated_total"),
             without_slot: counter!("streamgauge_live_readings_without_slot_total"),
             held_replaced: counter!("streamgauge_live_frames_replaced_total"),

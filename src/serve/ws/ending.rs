@@ -1,5 +1,6 @@
 //! Why a WebSocket ends: the codes and reasons that clients see.
 
+use metrics::{Counter, counter};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
@@ -61,6 +62,11 @@ impl Ending {
             Self::SignedOut => "signed_out",
             Self::Silent => "silent",
         }
+    }
+
+    /// Counts such endings.
+    pub(in crate::serve) fn counter(self) -> Counter {
+        counter!("streamgauge_websocket_ended_total", "reason" => self.name())
     }
 
     /// What is sent at the end; nothing to a client that left.
