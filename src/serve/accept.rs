@@ -36,8 +36,9 @@ const HEAD_WAIT_MAX: Duration = Duration::from_secs(20);
 const STALLED_MS_MAX: u32 = 30_000;
 /// After a failed accept (mostly: no descriptors left) this long nothing is accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Requests and WebSockets have so long to finish, out of the ten seconds that all rooms have.
-const DRAIN_WAIT_MAX: Duration = Duration::from_secs(3);
+/// Requests and WebSockets have so long to finish, out of the ten seconds that all rooms have;
+/// what is left then belongs to clients that do not read.
+const DRAIN_WAIT_MAX: Duration = Duration::from_millis(1500);
 
 /// The room, listening but not answering yet.
 pub struct Server {
@@ -69,7 +70,7 @@ impl Server {
     }
 
     /// Answers until `stop`; then nothing new is accepted, WebSockets are closed with 1001 and
-    /// requests get three seconds to finish.
+    /// requests get a second and a half to finish.
     pub async fn run(self, deps: Deps, stop: CancellationToken) {
         let Self { config, public, listener, address } = self;
         let secure = public.as_ref().is_some_and(|public| public.https);

@@ -87,7 +87,6 @@ struct Shard {
     pending_entries: u64,
     /// Entries not delivered yet; `null` when Redis cannot say.
     undelivered_entries: Option<u64>,
-    series: u64,
     totals: Figures,
 }
 
@@ -190,7 +189,6 @@ impl Shard {
             version: meta.version,
             pending_entries: figures.pending,
             undelivered_entries: figures.undelivered,
-            series: meta.series,
             totals: Figures::of(figures),
         }
     }
