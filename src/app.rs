@@ -78,8 +78,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         node: NodeId::new(&identity.node),
         clock: Clock::system(),
         readiness: Readiness::default(),
+        prometheus,
     };
-    let outcome = app.serve_until(asked, http, doors, &identity, prometheus).await;
+    let outcome = app.serve_until(asked, http, doors, &identity).await;
     if let Some(redis) = redis {
         anyhow::ensure!(redis.stop().await, "the supervised Redis did not end as asked");
     }
@@ -94,6 +95,7 @@ struct App {
     node: NodeId,
     clock: Clock,
     readiness: Readiness,
+    prometheus: PrometheusHandle,
 }
 
 /// The rooms that run, in the order in which they end.
@@ -131,7 +133,6 @@ impl App {
         http: Option<serve::Server>,
         doors: Doors,
         identity: &Identity,
-        prometheus: PrometheusHandle,
     ) -> anyhow::Result<()> {
         let serving = Stage::default();
         let (shards, shards_seen) = value::channel(Arc::from([]));
@@ -147,11 +148,11 @@ impl App {
                 listener,
                 clock: self.clock.clone(),
                 readiness: self.readiness.clone(),
-                prometheus: prometheus.clone(),
+                prometheus: self.prometheus.clone(),
             };
             serving.spawn(http.run(deps, serving.stop.clone()));
         }
-        serving.spawn(keep_metrics(prometheus, serving.stop.clone()));
+        serving.spawn(keep_metrics(self.prometheus.clone(), serving.stop.clone()));
         let redis_part = self.readiness.part("redis");
         let opened = tokio::select! {
             opened = self.open_dataset(&redis_part) => Some(opened?),

@@ -14,6 +14,9 @@ use crate::payload::NaiveTime;
 use crate::reading::UnixMillis;
 use crate::stream::{Entry, EntryId, Meta, Position, ProducerMark};
 
+/// Expiry times are whole minutes: a guess at what nobody misses of a day.
+const EXPIRY_STEP_MS: i64 = 60_000;
+
 /// What folding has to know.
 #[derive(Clone, Debug)]
 pub struct FoldConfig {
@@ -331,7 +334,11 @@ impl Fold {
             let real = self.measured.get(&(number, span)).copied().unwrap_or(u32::MAX);
             recorded.min(real - real % POINT_BYTES as u32)
         };
-        let expires = |span| history::expires_at(span, now, self.config.readings_retention);
+        let expires = |span| {
+            let at = history::expires_at(span, now, self.config.readings_retention).0;
+            // To the next full minute, so that it is not written again with every commit.
+            UnixMillis(at.saturating_add(EXPIRY_STEP_MS - 1) / EXPIRY_STEP_MS * EXPIRY_STEP_MS)
+        };
         if !series.keep(reading, clipped, expires, now) {
             self.meta.totals.history_full += 1;
         }

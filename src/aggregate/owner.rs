@@ -96,6 +96,8 @@ pub struct Owner {
     calls: VecDeque<Call>,
     /// When the first entry of the batch was read, by the monotonic clock.
     batch_since: Option<Duration>,
+    /// When the last batch was planned to be committed.
+    last_commit: Duration,
     /// What the commit being run will have committed. Not before: trimming must never reach what
     /// is only hoped to be committed.
     committing: Option<Committed>,
@@ -125,6 +127,7 @@ impl Owner {
             claimed: VecDeque::new(),
             calls: VecDeque::new(),
             batch_since: None,
+            last_commit: Duration::ZERO,
             committing: None,
             is_drained: false,
             has_looked: false,
@@ -227,13 +230,22 @@ impl Owner {
             return self.when_idle(now);
         };
         let is_full = self.fold.is_full(now.saturating_sub(since), &BATCH_LIMITS);
-        if is_full || (self.claimed.is_empty() && self.is_drained) {
+        if is_full {
             return self.commit(now);
         }
-        if self.claimed.is_empty() {
-            return Action::Read { count: self.entries_per_read, patience: Patience::None };
+        if !self.claimed.is_empty() {
+            return self.take_claimed(now, wall);
         }
-        self.take_claimed(now, wall)
+        // After a pause a batch is committed as soon as nothing more is there. But when the last
+        // commit is younger than a batch may become old, more is waited for: a steady stream
+        // would else be committed entry by entry, each time with nearly all of its series.
+        let rest = BATCH_LIMITS.age_max.saturating_sub(now.saturating_sub(self.last_commit));
+        let gathers = !rest.is_zero() && !self.is_stopping;
+        if self.is_drained && !gathers {
+            return self.commit(now);
+        }
+        let patience = if gathers { Patience::UpTo(rest) } else { Patience::None };
+        Action::Read { count: self.entries_per_read, patience }
     }
 
     fn when_idle(&mut self, now: Duration) -> Action {
@@ -263,6 +275,7 @@ impl Owner {
 
     fn commit(&mut self, now: Duration) -> Action {
         let since = self.batch_since.take().unwrap_or(now);
+        self.last_commit = now;
         let cut = self.trail.cut(now);
         let last = self.fold.uncommitted().last().copied();
         let bytes = self.fold.batch.bytes;

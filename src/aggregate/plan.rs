@@ -109,7 +109,15 @@ impl Fold {
 
     fn write_of(&mut self, slot: Slot) -> SeriesWrite {
         let series = &mut self.table[slot];
-        let dirty = series.dirty.take().unwrap_or_default();
+        let mut dirty = series.dirty.take().unwrap_or_default();
+        for block in &mut dirty.blocks {
+            let expiry = block.expires_at.map(|at| (block.span, at));
+            if block.offset > 0 && expiry == series.expiry {
+                block.expires_at = None;
+            } else if block.span == series.state.open.span {
+                series.expiry = expiry;
+            }
+        }
         let mut write = SeriesWrite {
             number: series.state.number,
             field: series.field.to_vec(),

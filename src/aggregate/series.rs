@@ -31,6 +31,8 @@ pub(super) struct Series {
     pub spans: Option<Spans>,
     /// Whether readings with other attributes than the state's came in this batch.
     pub has_other_attributes: bool,
+    /// The newest block whose expiry was written, and that expiry.
+    pub expiry: Option<(i64, UnixMillis)>,
     /// What is to be written.
     pub dirty: Option<Box<Dirty>>,
 }
@@ -143,7 +145,7 @@ impl Series {
             None => {
                 let recorded = if is_open { open.bytes } else { spans.end_of(span, now) };
                 let offset = clipped(number, span, recorded);
-                let expires_at = expires(span);
+                let expires_at = Some(expires(span));
                 dirty.blocks.push(BlockWrite { span, offset, bytes: Vec::new(), expires_at });
                 let last = dirty.blocks.len() - 1;
                 &mut dirty.blocks[last]
@@ -154,11 +156,12 @@ impl Series {
             return false;
         };
         history::write_point(reading.measured_at, reading.value, &mut block.bytes);
-        block.expires_at = expires(span);
+        let expires_at = expires(span);
+        block.expires_at = Some(expires_at);
         if is_open {
             open.bytes = end;
         } else {
-            let kept = Kept { bytes: end, expires_at: block.expires_at };
+            let kept = Kept { bytes: end, expires_at };
             spans.set(span, kept);
             dirty.spans.note(span, kept.to_string(), kept.expires_at);
         }

@@ -51,7 +51,7 @@ end
 for n = 1, blocks do
   local key = KEYS[6 + n]
   redis.call('SETRANGE', key, ARGV[at], ARGV[at + 1])
-  redis.call('PEXPIREAT', key, ARGV[at + 2])
+  if ARGV[at + 2] ~= '' then redis.call('PEXPIREAT', key, ARGV[at + 2]) end
   at = at + 3
 end
 for n = 1, spans do

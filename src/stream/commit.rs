@@ -48,8 +48,8 @@ pub struct BlockWrite {
     pub offset: u32,
     /// Whole readings.
     pub bytes: Vec<u8>,
-    /// When the block may go.
-    pub expires_at: UnixMillis,
+    /// When the block may go; `None` when that was said before and has not changed.
+    pub expires_at: Option<UnixMillis>,
 }
 
 /// Changes to the index of a series' spans.
@@ -159,7 +159,8 @@ impl Call {
         command.arg(blocks().count()).arg(spans().count());
         self.write_counts(&mut command);
         for (_, block) in blocks() {
-            command.arg(block.offset).arg(&block.bytes).arg(block.expires_at.0);
+            command.arg(block.offset).arg(&block.bytes);
+            command.arg(block.expires_at.map(|at| at.0.to_string()).unwrap_or_default());
         }
         for (_, index) in spans() {
             command.arg(index.expires_at.0).arg(2 * index.set.len()).arg(index.drop.len());
