@@ -20,6 +20,7 @@ fn main() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=static");
+    let is_release = variable("PROFILE") == "release";
     let mut files = Vec::new();
     collect(&root.join("static"), "", &mut files);
     for (path, name) in FROM_NPM {
@@ -28,13 +29,14 @@ fn main() {
         if path.is_file() {
             files.push((name.to_owned(), path));
         } else {
+            // A page without its chart must not be shipped; for checking code it does not matter.
+            assert!(!is_release, "{} is missing: run `npm ci`", path.display());
             println!("cargo:warning={} is missing: run `npm ci`", path.display());
         }
     }
     files.sort();
     let out = PathBuf::from(variable("OUT_DIR"));
-    let quality =
-        if variable("PROFILE") == "release" { BROTLI_QUALITY.1 } else { BROTLI_QUALITY.0 };
+    let quality = if is_release { BROTLI_QUALITY.1 } else { BROTLI_QUALITY.0 };
     let mut table = String::from("&[\n");
     for (number, (name, path)) in files.iter().enumerate() {
         table.push_str(&embed(&out.join(format!("asset{number}")), name, path, quality));
