@@ -28,7 +28,7 @@ use self::identity::Identity;
 use crate::aggregate::{FoldConfig, Member, OwnerContext, Ownership, own};
 use crate::clock::Clock;
 use crate::config::{self, RedisMemory, Settings};
-use crate::embedded::{RedisServer, Simulator, memory_bytes};
+use crate::embedded::{RedisServer, RedisState, Simulator, memory_bytes};
 use crate::ingest::{INTAKE_LIMITS, Intake};
 use crate::serve::{self, Deps, ListenerInfo, Readiness, ServeConfig};
 use crate::stream::nodes::keep_beating;
@@ -72,6 +72,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         listener,
     ));
     let app = App {
+        redis_state: redis.as_ref().map(RedisServer::state),
         link: Arc::new(Link::new(server.clone())),
         server,
         settings,
@@ -90,6 +91,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 
 struct App {
     settings: Settings,
+    /// Of the supervised Redis, if there is one.
+    redis_state: Option<value::Receiver<RedisState>>,
     server: Server,
     link: Arc<Link>,
     node: NodeId,
@@ -135,6 +138,8 @@ impl App {
         identity: &Identity,
     ) -> anyhow::Result<()> {
         let serving = Stage::default();
+        // Before anybody can ask: a process of which nothing is known yet is not ready.
+        let redis_part = self.readiness.part("redis");
         let (shards, shards_seen) = value::channel(Arc::from([]));
         let info = doors.listener.as_ref().map(|listener| ListenerInfo {
             port: listener.local_addr().port(),
@@ -153,7 +158,6 @@ impl App {
             serving.spawn(http.run(deps, serving.stop.clone()));
         }
         serving.spawn(keep_metrics(self.prometheus.clone(), serving.stop.clone()));
-        let redis_part = self.readiness.part("redis");
         let opened = tokio::select! {
             opened = self.open_dataset(&redis_part) => Some(opened?),
             () = asked.cancelled() => None,
@@ -188,6 +192,11 @@ impl App {
             config::Durability::Memory => Durability::Memory,
             config::Durability::Disk => Durability::Disk,
         });
+        if let Some(mut state) = self.redis_state.clone() {
+            // Not before: on the same socket a predecessor's orphan may still answer. When nobody
+            // says any more how the server is, connecting will tell.
+            let _is_ready = state.wait_for(|state| *state == RedisState::Ready).await.is_ok();
+        }
         let mut backoff = Backoff::default();
         let mut was_said = false;
         loop {
