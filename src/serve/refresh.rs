@@ -24,6 +24,7 @@ pub(super) async fn keep_fresh(service: Arc<Service>) {
     let part = service.deps.readiness.part("catalogue");
     let mut refresher = Refresher { service: service.clone(), known: Vec::new(), scan: 0 };
     let mut shards = service.deps.shards.clone();
+    let mut took_before = Duration::ZERO;
     loop {
         let keys = shards.borrow_and_update().clone();
         if keys.is_empty() {
@@ -45,7 +46,10 @@ pub(super) async fn keep_fresh(service: Arc<Service>) {
                 part.not_ready(error.to_string());
             }
         }
-        let pause = (began.elapsed() * PAUSE_PARTS).max(PAUSE_MIN);
+        // A look that had to wait for a hanging Redis says nothing of what the next one costs.
+        let took = began.elapsed();
+        let pause = (took.min(took_before) * PAUSE_PARTS).max(PAUSE_MIN);
+        took_before = took;
         tokio::select! {
             () = service.stop.cancelled() => return,
             () = sleep(pause) => {}
