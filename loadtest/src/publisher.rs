@@ -165,7 +165,8 @@ impl<'a> Publisher<'a> {
             let before = self.acked;
             self.press.clock.now_ms = self.started_ms + self.started.elapsed().as_millis() as i64;
             for event in &events {
-                self.serve(event.token().0)?;
+                let is_ending = event.is_read_closed() || event.is_error();
+                self.serve(event.token().0, is_ending)?;
             }
             if self.over(progress) {
                 self.links.iter_mut().for_each(|link| link.session.stop());
@@ -201,8 +202,8 @@ impl<'a> Publisher<'a> {
     }
 
     /// One connection is ready: PUBACKs first, they make room for more.
-    fn serve(&mut self, index: usize) -> Result<()> {
-        match self.receive(index)? {
+    fn serve(&mut self, index: usize, is_ending: bool) -> Result<()> {
+        match self.receive(index, is_ending)? {
             Some(reason) => self.lose(index, &reason),
             // With a rate, room is no reason to send: the next tick is.
             None if self.pace.is_limited() => Ok(()),
@@ -211,7 +212,7 @@ impl<'a> Publisher<'a> {
     }
 
     /// Reads what there is. Returns why the connection is lost, if it is.
-    fn receive(&mut self, index: usize) -> Result<Option<String>> {
+    fn receive(&mut self, index: usize, is_ending: bool) -> Result<Option<String>> {
         let link = &mut self.links[index];
         let Some(stream) = &mut link.stream else {
             return Ok(None);
@@ -232,8 +233,9 @@ impl<'a> Publisher<'a> {
             if let Some(latency) = acknowledged.latency {
                 self.latency.add(latency);
             }
-            // A short read emptied the socket: the next byte makes a new edge (epoll(7)).
-            if length < self.received.len() {
+            // A short read emptied the socket: the next byte makes a new edge (epoll(7)); an end
+            // that was announced with it makes none, and is read now.
+            if length < self.received.len() && !is_ending {
                 return Ok(None);
             }
         }
