@@ -116,6 +116,8 @@ class Page {
       this.follow();
     }
     this.draw();
+    // Those that were drawn before the server had counted them.
+    for (const card of this.overview.cards.values()) this.seeds.want(card.series);
   }
 
   /**

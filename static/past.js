@@ -76,8 +76,12 @@ export class Seeds {
     this.queue = [];
   }
 
-  /** @param {import('./catalogue.js').Series} series */
+  /**
+   * A series that the server has not counted yet has no history to ask for: live readings begin it.
+   * @param {import('./catalogue.js').Series} series
+   */
   want(series) {
+    if (series.count === null) return;
     if (this.asked.has(series.key) || this.catalogue.series.size > SEEDS_MOST) return;
     this.asked.add(series.key);
     this.queue.push(series);
