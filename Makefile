@@ -12,6 +12,7 @@ CARGO_DENY_VERSION := 0.20.2
 TO_BUILD := 'cc=build-essential' 'npm=npm'
 TO_RUN := 'valkey-server|redis-server=redis-server'
 TO_TEST := 'redis-server=redis-server' 'redis-check-aof=redis-tools' 'mosquitto=mosquitto' \
+	'mosquitto_pub=mosquitto-clients' \
 	'chromium|chromium-browser|google-chrome=chromium'
 
 .PHONY: help run build test test-long lint bench

@@ -35,7 +35,7 @@ export async function openPage(browser, url, how = {}) {
   const faults = [];
   const { host } = new URL(url);
   page.on('console', (said) => {
-    if (said.type() === 'error') faults.push(`console: ${said.text()}`);
+    if (said.type() === 'error') faults.push(`console: ${said.text()} ${said.location().url}`);
   });
   page.on('pageerror', (error) => faults.push(`exception: ${error.stack ?? error.message}`));
   page.on('dialog', (dialog) => {

@@ -1,0 +1,21 @@
+//! Streamgauge end to end: the real binary with a real Redis, a real broker and a real browser.
+//!
+//! Nothing here knows the inside of the program: it is started with the environment variables of
+//! its contract, spoken to over MQTT and HTTP, killed, and judged by what it then says. Every test
+//! has servers and ports of its own. One binary holds all topics, because linking is what costs.
+
+#![expect(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+
+mod support;
+
+mod bad_messages;
+mod broker;
+mod commands;
+mod container;
+mod doors;
+mod first_reading;
+mod kills;
+mod page;
+mod redis_away;
+mod volume;
+mod wrong_settings;
