@@ -129,8 +129,9 @@ export class Chart {
     return {
       y: false,
       points: {
+        // The band's edges have no point of their own.
         size: (_, series) => (series === 1 ? 9 : 0),
-        width: 2,
+        width: (_, series) => (series === 1 ? 2 : 0),
         stroke: colours.surface,
         fill: colours.s1,
       },

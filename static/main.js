@@ -1,6 +1,6 @@
 /**
- * The page, wired: socket → events → catalogue and series → cards and chart. No logic lives here
- * but what joins two parts; `Page` is the only thing that knows all of them.
+ * The page, wired: socket → events → catalogue and series → cards and chart. No logic lives
+ * here but what joins two parts; `Page` is the only thing that knows all of them.
  */
 
 import { ask } from './api.js';
@@ -145,7 +145,18 @@ class Page {
   onOpen() {
     this.counted = null;
     this.topBar.forgetRates();
+    void this.readRate();
     this.resume();
+  }
+
+  /** The server's own rate, until two totals make one. */
+  async readRate() {
+    const stats = await ask('api/stats').catch(() => null);
+    const perSecond = stats?.readings_per_second;
+    if (typeof perSecond === 'number' && this.topBar.perSecond.length === 0) {
+      this.topBar.addRate(perSecond);
+      this.drawLink();
+    }
   }
 
   /** What was missed is fetched. */

@@ -1,5 +1,5 @@
 /**
- * What is looked at lives in the URL's fragment: `#sensor=…&type=…&range=24h`, `#q=…&group=type`.
+ * What is looked at lives in the URL's fragment, as `#sensor=…&type=…&range=24h` or `#q=…`.
  * The fragment never reaches the server, so it needs no rules there and shows in no log.
  */
 

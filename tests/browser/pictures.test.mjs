@@ -11,6 +11,26 @@ import { launch, openPage, role, until } from './page.mjs';
 const PICTURE = fileURLToPath(new URL('../../docs/page-light.png', import.meta.url));
 const BYTES_MOST = 300 * 1024;
 
+test('nothing runs out at the side, however narrow the page and long the id', async () => {
+  const server = await new MockServer().start();
+  const browser = await launch();
+  furnish(server);
+  const id = 'north_wing_3rd_floor_corridor_ceiling_probe_0017';
+  for (const width of [360, 820, 1440]) {
+    for (const path of ['#group=type', `#sensor=${id}&type=temperature&range=1h`]) {
+      const page = await openPage(browser, server.url, { width, path });
+      await until(() => page.locator('article, .range-table td:nth-child(3) small:not(:empty)')
+        .count(), (n) => n > 0);
+      const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.equal(over, 0, `${width} ${path}`);
+      assert.deepEqual(page.faults, []);
+      await page.context().close();
+    }
+  }
+  await browser.close();
+  await server.stop();
+});
+
 test('a furnished house fits its page', async () => {
   const server = await new MockServer().start();
   const browser = await launch();
