@@ -3,7 +3,7 @@
 //! Decoding comes first and folding second, because folding may need states that are not in
 //! memory: they are loaded in between, all at once, and nothing is decoded twice.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -15,6 +15,9 @@ use crate::reading::{Reading, TimeSource, UnixMillis, write_field};
 use crate::refusal::Refusal;
 use crate::stream::commit::{DEAD_LETTERS_PER_BATCH_MAX, DeadLetter};
 use crate::stream::{Entry, EntryId, Position, Totals};
+
+/// Topics of a shard that get a hint about their zone; a guess at how many anybody reads.
+const HINTED_TOPICS_MAX: usize = 32;
 
 /// A message, as far as folding needs it.
 #[derive(Debug)]
@@ -61,11 +64,18 @@ pub(super) struct Decomposer {
     decoder: Decoder,
     naive_time: NaiveTime,
     scratch: Vec<u8>,
+    /// Topics whose timestamps look like those of another zone, and were pointed at.
+    hinted: HashSet<Box<str>>,
 }
 
 impl Decomposer {
     pub fn new(naive_time: NaiveTime) -> Self {
-        Self { decoder: Decoder::new(naive_time.clone()), naive_time, scratch: Vec::new() }
+        Self {
+            decoder: Decoder::new(naive_time.clone()),
+            naive_time,
+            scratch: Vec::new(),
+            hinted: HashSet::new(),
+        }
     }
 
     /// Adds the messages of an entry to the batch, and what is known of them to the totals.
@@ -81,6 +91,9 @@ impl Decomposer {
             let before = batch.readings.len();
             let refused = match self.decode(&message, batch, table) {
                 Ok(decoded) => {
+                    if decoded.zone_suspected {
+                        self.hint_at_zone(message.topic);
+                    }
                     totals.future += u64::from(decoded.future_replaced);
                     totals.left_out += u64::from(decoded.attributes_left_out);
                     totals.partly +=
@@ -101,6 +114,16 @@ impl Decomposer {
             });
         }
         batch.decoded += entry.len();
+    }
+
+    fn hint_at_zone(&mut self, topic: &str) {
+        if self.hinted.len() < HINTED_TOPICS_MAX && self.hinted.insert(topic.into()) {
+            tracing::warn!(
+                topic,
+                "timestamps are hours ahead, as local time sent as UTC is; see \
+                 STREAMGAUGE_NAIVE_TIME"
+            );
+        }
     }
 
     fn decode(

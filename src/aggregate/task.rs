@@ -78,8 +78,11 @@ pub async fn own(
                 return Ended::Fenced;
             }
             Err(trouble) => {
+                // Once per episode, not once per attempt and shard.
+                if backoff.is_fresh() {
+                    tracing::warn!(shard, error = %trouble, "cannot aggregate; trying again");
+                }
                 let wait = backoff.next_wait();
-                tracing::warn!(shard, error = %trouble, ?wait, "cannot aggregate; trying again");
                 if tokio::time::timeout(wait, stop.cancelled()).await.is_ok() {
                     return Ended::Fenced;
                 }

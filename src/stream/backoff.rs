@@ -25,6 +25,12 @@ impl Default for Backoff {
 }
 
 impl Backoff {
+    /// Whether nothing failed since the last success: the moment to say so in the log.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.bound == FIRST
+    }
+
     /// How long to wait before the next try.
     pub fn next_wait(&mut self) -> Duration {
         let bound = self.bound;
@@ -50,7 +56,9 @@ mod tests {
         let waits: Vec<_> = (0..20).map(|_| backoff.next_wait()).collect();
         assert!(waits.iter().all(|wait| *wait >= FIRST / 8 && *wait <= LAST));
         assert_eq!(backoff.bound, LAST);
+        assert!(!backoff.is_fresh());
         backoff.reset();
+        assert!(backoff.is_fresh());
         assert!(backoff.next_wait() <= FIRST);
     }
 }

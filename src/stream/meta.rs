@@ -1,7 +1,7 @@
 //! A shard's `m` hash: who owns it, how far it is committed, and the totals.
 //!
 //! Field names: `generation`, `fence`, `owner`, `token`, `version`, `pos`, `next`, `retired`,
-//! `series`, `p:<producer>` = `<number> <running total> <ms of the entry>`, `t:<total>`,
+//! `p:<producer>` = `<number> <running total> <ms of the entry>`, `t:<total>`,
 //! `t:dead:<reason>`. All numbers are decimal text and absolute.
 
 use std::collections::HashMap;
@@ -126,7 +126,7 @@ pub struct Meta {
     pub pos: EntryId,
     /// The last series number given out.
     pub next: u64,
-    /// Series in the shard.
+    /// Series in the shard: how many states there are, not a field of the hash.
     pub series: u64,
     /// Messages of producers that are not remembered one by one any more.
     pub retired: u64,
@@ -164,7 +164,6 @@ impl Meta {
             "version" => self.version = value.parse().unwrap_or(0),
             "pos" => self.pos = value.parse().unwrap_or(EntryId::ZERO),
             "next" => self.next = value.parse().unwrap_or(0),
-            "series" => self.series = value.parse().unwrap_or(0),
             "retired" => self.retired = value.parse().unwrap_or(0),
             // A field of a newer version is its own business.
             _ => {}

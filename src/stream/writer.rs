@@ -60,9 +60,10 @@ impl Writer {
                 Ok(()) => return,
                 Err(error) => error,
             };
-            let wait = backoff.next_wait();
-            tracing::warn!(%error, ?wait, "cannot write to Redis; trying again");
-            sleep(wait).await;
+            if backoff.is_fresh() {
+                tracing::warn!(%error, "cannot write to Redis; trying again");
+            }
+            sleep(backoff.next_wait()).await;
         }
     }
 
