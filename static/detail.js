@@ -240,6 +240,10 @@ export class Detail {
       this.latest.draw(series, moment);
       this.allTime.draw(series);
     }
+    if (this.shown.type === '') {
+      this.over.say('No reading of this sensor has come yet', 'This page changes by itself.');
+      return;
+    }
     const began = performance.now();
     const rest = this.drawnFor + this.drawMs / DRAW_SHARE - began;
     if (rest > 0) {

@@ -148,6 +148,15 @@ test('a range without readings says when the last one was', async () => {
   assert.deepEqual(page.faults, []);
 });
 
+test('a sensor that nobody knows yet is waited for', async () => {
+  await openDetail('#sensor=flow');
+  await until(text(role(page, 'over')), (said) => said.includes('No reading of this sensor'));
+  server.publish({ ...FLOW, value: 3 });
+  await until(text(role(page, 'range-readings')), (said) => said === '1');
+  assert.equal(await role(page, 'over').isVisible(), false);
+  assert.deepEqual(page.faults, []);
+});
+
 test('history that fails is said in a sentence, live goes on, and trying again helps', async () => {
   fill(30);
   server.historyStatus = 503;
