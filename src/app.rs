@@ -9,7 +9,6 @@ mod doors;
 mod identity;
 mod watch;
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::announcement::announcement;
+use self::announcement::{announced, announcement};
 use self::doors::Doors;
 use self::identity::Identity;
 use crate::aggregate::{FoldConfig, Member, OwnerContext, Ownership, own};
@@ -65,13 +64,10 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     };
     let server = Server::new(url)?;
     let listener = doors.listener.as_ref().map(|listener| listener.local_addr());
-    say(&announcement(
-        &settings,
-        &identity,
-        http.as_ref().map(serve::Server::local_addr),
-        listener,
-    ));
+    let http_address = http.as_ref().map(serve::Server::local_addr);
+    let announcement = announcement(&settings, &identity, http_address, listener);
     let app = App {
+        announcement,
         redis_state: redis.as_ref().map(RedisServer::state),
         link: Arc::new(Link::new(server.clone())),
         server,
@@ -90,6 +86,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 }
 
 struct App {
+    /// Said when it can be acted on.
+    announcement: String,
     settings: Settings,
     /// Of the supervised Redis, if there is one.
     redis_state: Option<value::Receiver<RedisState>>,
@@ -159,7 +157,7 @@ impl App {
         }
         serving.spawn(keep_metrics(self.prometheus.clone(), serving.stop.clone()));
         let opened = tokio::select! {
-            opened = self.open_dataset(&redis_part) => Some(opened?),
+            opened = announced(&self.announcement, self.open_dataset(&redis_part)) => Some(opened?),
             () = asked.cancelled() => None,
         };
         let mut unfinished = Vec::new();
@@ -392,9 +390,4 @@ async fn keep_metrics(prometheus: PrometheusHandle, stop: CancellationToken) {
             () = sleep(Duration::from_secs(5)) => {}
         }
     }
-}
-
-/// To a person who may have closed the pipe: then nobody misses it.
-fn say(text: &str) {
-    std::io::stdout().write_all(text.as_bytes()).unwrap_or_default();
 }

@@ -1,12 +1,41 @@
 //! What is said on stdout at every start: where the page is, and how to send a first reading.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::identity::Identity;
 use crate::config::Settings;
 use crate::ingest::TopicFilters;
 use crate::serve::AuthMode;
+
+/// How long the announcement waits for Redis. It leads to a page that says what is missing, so it
+/// is not held back for longer than a start usually takes.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Says the announcement on stdout as soon as what it leads to is there, or is late.
+///
+/// # Errors
+/// Those of `opening`; nothing is said when it fails in time.
+pub(super) async fn announced<T>(
+    text: &str,
+    opening: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let mut opening = pin!(opening);
+    let in_time = timeout(PATIENCE, &mut opening).await;
+    if !matches!(in_time, Ok(Err(_))) {
+        // To a person who may have closed the pipe: then nobody misses it.
+        std::io::stdout().write_all(text.as_bytes()).unwrap_or_default();
+    }
+    match in_time {
+        Ok(opened) => opened,
+        Err(_) => opening.await,
+    }
+}
 
 /// The lines for stdout. Secrets are in them only when they were generated: whoever gave one
 /// knows it.

@@ -1,7 +1,8 @@
 //! The stage in two lines: `let stage = Stage::new(); let streamgauge = stage.start();`.
 //!
 //! [`stage`] says how a Streamgauge is started, [`streamgauge`] is one that runs, [`servers`] are
-//! the Redis and the broker it may be given, [`device`] and [`load`] publish to it, [`http`] asks it.
+//! the Redis and the broker it may be given, [`device`] and [`load`] publish to it, [`http`] asks
+//! it.
 
 pub mod device;
 pub mod http;
