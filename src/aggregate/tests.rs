@@ -138,7 +138,7 @@ async fn an_entry_delivered_to_an_owner_that_is_gone_is_counted_once() {
     stage.fold_all("f1").await;
     stage.fence("f2").await;
     let (stop, owner) = stage.owner("f2", 100);
-    let owner = tokio::spawn(owner);
+    let owner = tokio_util::task::TaskTracker::new().spawn(owner);
     // The old owner was blocked in its read, and Redis hands it what comes next.
     let zombie = format!("XREADGROUP GROUP aggregate f1 STREAMS {} >", stage.keys.stream);
     let mut taken = false;
