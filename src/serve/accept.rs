@@ -78,6 +78,8 @@ impl Server {
         let loopback_only = address.ip().is_loopback();
         let tasks = TaskTracker::new();
         let (door, inbox) = Door::new();
+        // Before anybody can ask: without the table the room is not ready.
+        let catalogue = deps.readiness.part("catalogue");
         let service = Arc::new(Service {
             rules: HostRules { loopback_only, public },
             auth,
@@ -91,7 +93,7 @@ impl Server {
             config,
             deps,
         });
-        tasks.spawn(refresh::keep_fresh(service.clone()));
+        tasks.spawn(refresh::keep_fresh(service.clone(), catalogue));
         tasks.spawn(ws::run(service.clone(), inbox));
         accept(&listener, &service).await;
         drop(listener);

@@ -11,6 +11,7 @@ mod answer;
 mod assets;
 mod auth;
 mod config;
+mod effort;
 mod error;
 mod hex;
 mod history;

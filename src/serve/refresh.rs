@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
+use super::effort::measured;
+use super::readiness;
 use super::service::Service;
 use super::table::{Part, Rows};
 use super::view::Attributes;
@@ -18,13 +20,14 @@ use crate::stream::{Error, ShardKeys};
 /// (design §7).
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_PARTS: u32 = 19;
+/// For every second that we spend on a scan, Redis spends about one too. A guess: it walks and
+/// copies what we parse and sort in.
+const SPENDERS: u32 = 2;
 
 /// Looks after the table until the room stops.
-pub(super) async fn keep_fresh(service: Arc<Service>) {
-    let part = service.deps.readiness.part("catalogue");
+pub(super) async fn keep_fresh(service: Arc<Service>, part: readiness::Part) {
     let mut refresher = Refresher { service: service.clone(), known: Vec::new(), scan: 0 };
     let mut shards = service.deps.shards.clone();
-    let mut took_before = Duration::ZERO;
     loop {
         let keys = shards.borrow_and_update().clone();
         if keys.is_empty() {
@@ -34,10 +37,9 @@ pub(super) async fn keep_fresh(service: Arc<Service>) {
             }
             continue;
         }
-        let began = Instant::now();
-        let refreshed = tokio::select! {
+        let (refreshed, spent) = tokio::select! {
             () = service.stop.cancelled() => return,
-            refreshed = refresher.refresh(&keys) => refreshed,
+            refreshed = measured(refresher.refresh(&keys)) => refreshed,
         };
         match refreshed {
             Ok(()) => part.ready(),
@@ -46,15 +48,17 @@ pub(super) async fn keep_fresh(service: Arc<Service>) {
                 part.not_ready(error.to_string());
             }
         }
-        // A look that had to wait for a hanging Redis says nothing of what the next one costs.
-        let took = began.elapsed();
-        let pause = (took.min(took_before) * PAUSE_PARTS).max(PAUSE_MIN);
-        took_before = took;
         tokio::select! {
             () = service.stop.cancelled() => return,
-            () = sleep(pause) => {}
+            () = sleep(pause_after(spent)) => {}
         }
     }
+}
+
+/// How long nothing is looked at after a look that took so much processor time. Time spent
+/// waiting does not count: a busy machine or a hanging Redis must not make the table stale.
+fn pause_after(spent: Duration) -> Duration {
+    (spent * SPENDERS * PAUSE_PARTS).max(PAUSE_MIN)
 }
 
 struct Refresher {
@@ -160,5 +164,22 @@ impl Refresher {
             met
         };
         Ok(self.service.table.change(change).await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_take_one_part_in_twenty_and_leave_a_second() {
+        let check = |spent, pause| {
+            let pause_is = pause_after(Duration::from_millis(spent));
+            assert_eq!(pause_is, Duration::from_millis(pause), "{spent}");
+        };
+        check(0, 1000);
+        check(20, 1000);
+        // With as much again in Redis, 2 s of 40 s.
+        check(1000, 38_000);
     }
 }
