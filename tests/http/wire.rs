@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::stage::Stage;
+use crate::stage::{Stage, TOKEN};
 
 /// The statuses of all answers to what was sent on one connection.
 fn statuses(stage: &Stage, request: &str) -> Vec<String> {
@@ -90,6 +90,28 @@ fn two_requests_on_one_connection_get_two_answers_in_order() {
     let request = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n\
                    GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     assert_eq!(statuses(&stage, request), ["200", "404"]);
+}
+
+#[test]
+fn a_websocket_begins_with_a_get_and_without_a_body() {
+    let stage = Stage::start();
+    let status = |line: &str, more: &str| {
+        let request = format!(
+            "{line}\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\
+             Connection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}"
+        );
+        let mut stream = stage.connect();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).unwrap();
+        String::from_utf8_lossy(&first[9..]).into_owned()
+    };
+    assert_eq!(status("GET /ws HTTP/1.1", "\r\n"), "101");
+    assert_eq!(status("HEAD /ws HTTP/1.1", "\r\n"), "426");
+    assert_eq!(status("POST /ws HTTP/1.1", "Content-Length: 0\r\n\r\n"), "405");
+    assert_eq!(status("GET /ws HTTP/1.0", "\r\n"), "426");
+    assert_eq!(status("GET /ws HTTP/1.1", "Content-Length: 3\r\n\r\nabc"), "400");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Request, StatusCode};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, StatusCode, Version};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -19,6 +20,7 @@ const KEY_BYTES: usize = 24;
 /// `GET /ws`.
 pub(in crate::serve) fn upgrade(service: &Arc<Service>, asked: Asked) -> Reply<'_> {
     Box::pin(async move {
+        check_request(&asked.parts)?;
         let accept = accept_key(&asked.parts.headers)?;
         let identity = asked.identity;
         let mut parts = asked.parts;
@@ -40,6 +42,17 @@ pub(in crate::serve) fn upgrade(service: &Arc<Service>, asked: Asked) -> Reply<'
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
         Ok(answer)
     })
+}
+
+/// A handshake is a GET of HTTP/1.1 without a body: what came behind it would be taken for frames.
+fn check_request(parts: &Parts) -> Result<(), Fault> {
+    if parts.method != Method::GET || parts.version < Version::HTTP_11 {
+        return Err(Fault::UpgradeRequired("a WebSocket begins with a GET of HTTP/1.1"));
+    }
+    if parts.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0") {
+        return Err(Fault::BadRequest("a WebSocket's request has no body".to_owned()));
+    }
+    Ok(())
 }
 
 /// Checks the handshake, and gives the proof that it was understood.

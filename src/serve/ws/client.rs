@@ -7,7 +7,7 @@ use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
@@ -114,10 +114,8 @@ impl Client {
                     Some(frame) => self.push(frame, &mut queue).await?,
                     None => return Err(Ending::Slow),
                 },
+                () = sleep_until(heard_at + SILENCE_MAX) => return Err(Ending::Silent),
                 _ = ping.tick() => {
-                    if heard_at.elapsed() > SILENCE_MAX {
-                        return Err(Ending::Silent);
-                    }
                     if !self.service.auth.is_alive(&self.identity, &self.service.deps.link).await {
                         return Err(Ending::SignedOut);
                     }
