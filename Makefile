@@ -15,12 +15,13 @@ TO_TEST := 'redis-server=redis-server' 'redis-check-aof=redis-tools' 'mosquitto=
 	'mosquitto_pub=mosquitto-clients' \
 	'chromium|chromium-browser|google-chrome=chromium'
 
-.PHONY: help run build test test-long lint bench
+.PHONY: help run build test test-long packages lint bench
 
 help:
 	@echo 'make run        build and start with $(SENSORS) simulated sensors; settings come from .env'
 	@echo 'make build      target/release/streamgauge'
 	@echo 'make test       every test; test-long: with many more random cases, optimised'
+	@echo 'make packages   what building and testing need from this system; asks for root'
 	@echo 'make lint       formatting, clippy, licences and sources of dependencies'
 	@echo 'make bench      benchmarks'
 
@@ -37,15 +38,16 @@ node_modules/.package-lock.json: package.json package-lock.json
 	npm ci --no-audit --no-fund
 	touch $@
 
-test:
+packages:
 	@deploy/packages.sh $(TO_BUILD) $(TO_TEST)
+
+test: packages
 	@$(MAKE) --no-print-directory node_modules/.package-lock.json
 	cargo test --locked --workspace
 	npm run check
 	CHROMIUM="$$(command -v chromium || command -v chromium-browser || command -v google-chrome)" npm run test:browser
 
-test-long:
-	@deploy/packages.sh $(TO_BUILD) $(TO_TEST)
+test-long: packages
 	@$(MAKE) --no-print-directory node_modules/.package-lock.json
 	PROPTEST_CASES=20000 cargo test --locked --release --workspace
 
