@@ -79,6 +79,11 @@ impl Wanted {
         Self { sensor_id, sensor_type: None, from, to, after: None, limit }
     }
 
+    /// The same, behind the page that `next` ended.
+    pub(super) fn behind(self, next: &str) -> Result<Self, Fault> {
+        Ok(Self { after: Some(After::parse(next)?), ..self })
+    }
+
     /// Reads it from Redis; a sensor or type of which nothing is known is a fault.
     pub(super) async fn read(&self, service: &Service) -> Result<Found, Fault> {
         let keys = service.shards()?;
@@ -139,6 +144,27 @@ impl Wanted {
             }
         });
         Range { from: self.from, to: self.to, after, limit: self.limit }
+    }
+}
+
+impl Found {
+    /// Adds the page behind this one. The positions stay those of the first page: what was
+    /// counted since then may come a second time, but is not left out.
+    pub(super) fn append(&mut self, page: Self) {
+        let mut place_of = |series: SeriesKey| {
+            let known = self.types.iter().position(|known| *known == series);
+            known.unwrap_or_else(|| {
+                self.types.push(series);
+                self.types.len() - 1
+            })
+        };
+        let places: Vec<usize> = page.types.into_iter().map(&mut place_of).collect();
+        let readings = page.readings.into_iter().map(|(place, point)| (places[place], point));
+        self.readings.extend(readings);
+        for (sensor_type, position) in page.position {
+            self.position.entry(sensor_type).or_insert(position);
+        }
+        self.next = page.next;
     }
 }
 
