@@ -50,8 +50,12 @@ impl Load {
 
     /// Waits until so many more are acknowledged.
     pub fn wait_acked(&self, more: u64) {
-        let wanted = self.acked() + more;
-        within(seconds(60), &format!("{more} more are acknowledged"), || {
+        self.wait_total(self.acked() + more);
+    }
+
+    /// Waits until so many are acknowledged in all.
+    pub fn wait_total(&self, wanted: u64) {
+        within(seconds(60), &format!("{wanted} are acknowledged"), || {
             assert!(!self.thread.is_finished(), "the publisher has ended");
             (self.acked() >= wanted).then_some(())
         });
