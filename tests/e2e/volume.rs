@@ -22,7 +22,7 @@ fn all_readings_of_fifty_devices_are_acknowledged_and_counted() {
     let streamgauge = Stage::new().start();
     let published = Load::start(readings(streamgauge.mqtt(), FROM_DEVICES)).wait();
     assert_eq!(published.ledger.total(Tally::acked), FROM_DEVICES);
-    assert_counted(&streamgauge.api(), &published, seconds(60));
+    assert_counted(&streamgauge.api(), &published, seconds(120));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn four_connections_to_a_broker_share_its_readings() {
     let plan = readings(mosquitto.address(), FROM_BROKER / 5);
     let plan = Plan { timestamps: true, payload_bytes: 160, rate, ..plan };
     let published = Load::start(plan).wait();
-    assert_counted(&streamgauge.api(), &published, seconds(60));
+    assert_counted(&streamgauge.api(), &published, seconds(120));
 }
 
 /// A broker sends again what it has no acknowledgement for, and mosquitto reads acknowledgements
