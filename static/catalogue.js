@@ -68,6 +68,13 @@ export class Series {
     return span > 0 ? ((s.length - 1) * 1000) / span : null;
   }
 
+  /** The statistics come up to a second after the value, which no bound of theirs may exclude. */
+  includeLast() {
+    if (this.last === null) return;
+    if (this.min !== null) this.min = Math.min(this.min, this.last);
+    if (this.max !== null) this.max = Math.max(this.max, this.last);
+  }
+
   /** @param {number | null} value */
   learnDecimals(value) {
     if (value !== null) this.decimals = Math.max(this.decimals, decimalsOf(value));
@@ -153,6 +160,7 @@ export class Catalogue {
       if (row.lastAt !== null && row.last !== null && row.lastAt >= (one.lastAt ?? -Infinity)) {
         this.takeLast(one, row, row.last, row.lastAt);
       }
+      one.includeLast();
       this.changed.add(one);
     }
   }
@@ -181,6 +189,7 @@ export class Catalogue {
     one.metadata = attributes.metadata;
     one.last = value;
     one.lastAt = at;
+    one.includeLast();
     one.learnDecimals(value);
   }
 

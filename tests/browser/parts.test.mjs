@@ -120,6 +120,17 @@ test('an older reading does not take the place of a newer one', () => {
   assert.equal(catalogue.series.size, 3);
 });
 
+test('a value is never beyond its own bounds, though the server counts it a moment later', () => {
+  const catalogue = new Catalogue();
+  const reading = { id: 'a', type: 'b', unit: '', location: null, metadata: {}, position: null };
+  const row = { ...reading, min: 1, max: 5, avg: 3, stddev: 1, count: 9, status: null };
+  catalogue.applyRows([{ ...row, last: 3, lastAt: 1000 }], 1000);
+  catalogue.applyReading({ ...reading, value: 7, at: 2000 });
+  catalogue.applyRows([{ ...row, last: 3, lastAt: 1000 }], 2000);
+  const { min, max, last } = catalogue.find('a', 'b');
+  assert.deepEqual([min, max, last], [1, 7, 7]);
+});
+
 test('only a steady flow that stops is silence', () => {
   const steady = new Pulse();
   for (let s = 0; s < 30; s += 1) steady.beat(s * 1000, true);
