@@ -256,7 +256,6 @@ impl App {
             let address = listener.local_addr();
             self.start_simulator(address, identity, &running.simulator);
             self.readiness.part("listener").ready();
-            tracing::info!(%address, "listening for MQTT");
             running.doors.spawn(listener.serve(intake, self.clock.clone(), stop.clone()));
         }
         Ok(running)
