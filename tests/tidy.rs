@@ -62,7 +62,10 @@ const PURE: &[&str] = &[
     "aggregate/state.rs",
     "aggregate/statistic/",
     "history/block.rs",
+    "serve/ws/backlog.rs",
     "serve/ws/conflate.rs",
+    "serve/ws/follow.rs",
+    "serve/ws/hub.rs",
     "embedded/simulator/fleet.rs",
 ];
 const SAYS_PURE: &str = "No I/O, no clock";
@@ -325,12 +328,8 @@ fn every_room_opens_with_four_facts_and_holds_no_logic() {
 
 #[test]
 fn the_readme_lists_exactly_the_settings_there_are() {
-    let Ok(readme) = fs::read_to_string(root().join("README.md")) else { return };
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let rows = table_of_settings(&readme);
-    if rows.is_empty() {
-        assert!(!readme.contains("STREAMGAUGE_"), "settings in the README, but no table of them");
-        return;
-    }
     let listed: BTreeSet<_> = rows.iter().map(String::as_str).collect();
     let known: BTreeSet<_> = VARIABLES.iter().map(|variable| variable.name).collect();
     let complaints: Vec<_> = known

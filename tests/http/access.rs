@@ -1,5 +1,7 @@
 //! Who may do what: every route, asked by everybody.
 
+use std::collections::BTreeSet;
+
 use crate::stage::{Plan, Stage, TOKEN};
 use streamgauge::serve::AuthMode;
 
@@ -74,6 +76,28 @@ fn every_route_of_the_document_stands_in_the_table() {
             assert!(listed, "{method} {path}");
         }
     }
+}
+
+#[test]
+fn the_readme_lists_exactly_the_routes_there_are() {
+    let stage = stage(AuthMode::None);
+    let document = stage.get("/api/openapi.json").json();
+    let mut known = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let methods = methods.as_object().unwrap().keys();
+        known.extend(methods.map(|method| format!("{} {path}", method.to_uppercase())));
+    }
+    // A part of the page, not of the API.
+    assert!(known.remove("GET /assets/{path}"));
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let rows = readme.lines().skip_while(|line| !line.starts_with("| route |")).skip(2);
+    let cells = rows.take_while(|line| line.starts_with('|')).map(|row| row.split('|').nth(1));
+    let listed: BTreeSet<String> = cells
+        .flat_map(|cell| cell.unwrap().split('`').skip(1).step_by(2))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(listed, known);
 }
 
 #[test]
