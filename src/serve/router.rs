@@ -26,7 +26,7 @@ pub(super) enum Access {
     Open,
     /// Everybody; who is known is told more.
     OpenInPart,
-    /// Peers on this machine, else as below.
+    /// Peers on this machine that ask for themselves, else as below.
     LoopbackOrKnown,
     /// The token, or a session.
     Known,

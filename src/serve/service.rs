@@ -178,13 +178,22 @@ impl Service {
             Access::Open => Ok(Identity::Anonymous),
             // A probe must not fail because the one who probes brought a stale cookie.
             Access::OpenInPart => Ok(ask().await.unwrap_or(Identity::Anonymous)),
-            Access::LoopbackOrKnown if peer.is_loopback() => Ok(Identity::Trusted),
+            Access::LoopbackOrKnown if peer.is_loopback() && !is_forwarded(&parts.headers) => {
+                Ok(Identity::Trusted)
+            }
             Access::LoopbackOrKnown | Access::Known => match ask().await? {
                 Identity::Anonymous => Err(Fault::Unauthorized),
                 known @ (Identity::Trusted | Identity::Session(_)) => Ok(known),
             },
         }
     }
+}
+
+/// Whether a proxy says that it asks for somebody else: who that is cannot be known here.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    ["forwarded", "x-forwarded-for", "x-real-ip", "via"]
+        .into_iter()
+        .any(|name| headers.contains_key(name))
 }
 
 fn check_limits(parts: &Parts) -> Result<(), Fault> {

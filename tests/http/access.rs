@@ -110,6 +110,18 @@ fn health_tells_strangers_little() {
 }
 
 #[test]
+fn a_proxy_on_this_machine_does_not_open_the_metrics_to_the_world() {
+    let stage = stage(AuthMode::Token { token: TOKEN.to_owned() });
+    assert_eq!(stage.ask("GET", "/metrics", &[], "").status, 200);
+    for name in ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"] {
+        let reply = stage.ask("GET", "/metrics", &[(name, "192.0.2.7")], "");
+        assert_eq!(reply.status, 401, "{name}");
+    }
+    let known = [("X-Forwarded-For", "192.0.2.7"), ("Authorization", &format!("Bearer {TOKEN}"))];
+    assert_eq!(stage.ask("GET", "/metrics", &known, "").status, 200);
+}
+
+#[test]
 fn the_link_the_form_and_the_cookie_work_together() {
     let stage = stage(AuthMode::Token { token: TOKEN.to_owned() });
     let port = stage.address.port();
