@@ -1,6 +1,7 @@
 //! Making answers: JSON, compressed when that pays, with the headers that every answer carries.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -9,6 +10,7 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use super::error::Fault;
+use super::table::{Rows, Table};
 use super::view::ErrorBody;
 
 /// What a handler gives back.
@@ -63,16 +65,21 @@ where
     json_bytes(status, encodings, to_bytes(body)).await
 }
 
-/// The same of a body that is large to make: `make` runs beside the runtime.
-pub(super) async fn large_json<F>(encodings: Encodings, make: F) -> Result<Answer, Fault>
+/// The same of a body that is large to make, out of the table.
+pub(super) async fn large_json<F>(
+    encodings: Encodings,
+    table: &Arc<Table>,
+    make: F,
+) -> Result<Answer, Fault>
 where
-    F: FnOnce() -> Result<Vec<u8>, Fault> + Send + 'static,
+    F: FnOnce(&Rows) -> Result<Vec<u8>, Fault> + Send + 'static,
 {
-    let work = move || Ok(packed(encodings, make()?));
-    match tokio::task::spawn_blocking(work).await {
-        Ok(made) => made.map(|(bytes, gzipped)| json_of(StatusCode::OK, bytes, gzipped)),
-        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-    }
+    let look = move |table: &Table| {
+        let bytes = make(&table.read())?;
+        Ok(packed(encodings, bytes))
+    };
+    let made: Result<_, Fault> = table.at_length(look).await;
+    made.map(|(bytes, gzipped)| json_of(StatusCode::OK, bytes, gzipped))
 }
 
 /// An answer without a body but a place to go to.

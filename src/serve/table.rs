@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use tokio::time::sleep;
+use tokio::sync::Semaphore;
 
 use super::view::{Attributes, NO_ATTRIBUTES};
 use crate::aggregate::state::State;
@@ -13,15 +12,18 @@ use crate::aggregate::statistic::{Statistic, Statistics};
 use crate::reading::{SeriesKey, UnixMillis};
 use crate::shard::ShardId;
 
-/// A change waits a tenth of a second for readers before it insists.
-const TRIES: u32 = 100;
+/// Long looks at a time; others wait. A guess: as many as small machines have cores, so that
+/// answers of 10,000 rows take neither all memory nor all threads.
+const LONG_LOOKS_MAX: u32 = 4;
 
 /// All series, in the order of sensor id and type.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Table {
-    /// Guards the rows; changed a page at a time by one task, read by requests off the runtime's
-    /// threads when they are many.
+    /// Guards the rows; held for moments on the runtime's threads, and for long looks beside them.
     rows: RwLock<Rows>,
+    /// A long look takes one, a change takes all: it waits for long looks without blocking a
+    /// thread, and they cannot keep it waiting for ever, because the semaphore is fair.
+    long_looks: Arc<Semaphore>,
 }
 
 /// What the table holds.
@@ -57,30 +59,45 @@ pub(super) struct Merged<'a> {
 }
 
 impl Table {
-    /// A look at the rows. Not to be held across an await.
+    /// A short look at the rows. Not to be held across an await.
     pub(super) fn read(&self) -> RwLockReadGuard<'_, Rows> {
         self.rows.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the rows. While a long answer is made of them it waits beside the runtime, and
-    /// keeps nobody else from reading.
-    pub(super) async fn change<T>(&self, change: impl FnOnce(&mut Rows) -> T) -> T {
-        for _ in 0..TRIES {
-            if let Some(mut rows) = self.try_write() {
-                return change(&mut rows);
-            }
-            sleep(Duration::from_millis(1)).await;
+    /// A long look, beside the runtime.
+    ///
+    /// # Cancel safety
+    /// A look that has begun goes on to its end.
+    pub(super) async fn at_length<T, F>(self: &Arc<Self>, look: F) -> T
+    where
+        T: Send + 'static,
+        F: FnOnce(&Self) -> T + Send + 'static,
+    {
+        // Nobody closes the semaphore.
+        let place = self.long_looks.clone().acquire_owned().await;
+        let table = self.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            look(&table)
+        });
+        match looked.await {
+            Ok(seen) => seen,
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         }
-        // Readers overlap without end: now they wait.
-        change(&mut self.rows.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn try_write(&self) -> Option<RwLockWriteGuard<'_, Rows>> {
-        match self.rows.try_write() {
-            Ok(rows) => Some(rows),
-            Err(TryLockError::Poisoned(rows)) => Some(rows.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
+    /// Changes the rows.
+    pub(super) async fn change<T>(&self, change: impl FnOnce(&mut Rows) -> T) -> T {
+        // Nobody closes the semaphore.
+        let _alone = self.long_looks.acquire_many(LONG_LOOKS_MAX).await;
+        change(&mut self.rows.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        let long_looks = Arc::new(Semaphore::new(LONG_LOOKS_MAX as usize));
+        Self { rows: RwLock::default(), long_looks }
     }
 }
 
@@ -197,6 +214,27 @@ mod tests {
 
     fn key(id: &str, kind: &str) -> SeriesKey {
         SeriesKey { sensor_id: id.into(), sensor_type: kind.into() }
+    }
+
+    #[tokio::test]
+    async fn a_change_waits_for_a_long_look_without_holding_a_thread() {
+        let table = Arc::new(Table::default());
+        let (go_on, wait) = std::sync::mpsc::sync_channel::<()>(1);
+        let look = table.at_length(move |table| {
+            let rows = table.read();
+            // Until the change has been asked for, and this thread was free to say so.
+            wait.recv().map(|()| rows.len())
+        });
+        let change = async {
+            tokio::join!(
+                table.change(|rows| rows.put(key("a", "t"), part(0, 1, 1.0, 1, ""))),
+                async {
+                    go_on.send(()).unwrap();
+                }
+            )
+        };
+        let (seen, (is_first, ())) = tokio::join!(look, change);
+        assert_eq!((seen, is_first, table.read().len()), (Ok(0), true, 1));
     }
 
     fn part(shard: u16, seen: u64, value: f64, at: i64, unit: &str) -> Part {

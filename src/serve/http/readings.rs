@@ -62,11 +62,9 @@ pub(in crate::serve) fn list(service: &Arc<Service>, asked: Asked) -> Reply<'_> 
         let id = asked.open.clone().unwrap_or_default();
         let wanted = Wanted::parse(id, &asked.query, service.deps.clock.now())?;
         let found = wanted.read(service).await?;
-        let table = service.table.clone();
-        answer::large_json(asked.encodings(), move || {
-            let rows = table.read();
+        answer::large_json(asked.encodings(), &service.table, move |rows| {
             Ok(answer::to_bytes(&ReadingList {
-                readings: reading_rows(&found, &rows),
+                readings: reading_rows(&found, rows),
                 next: found.next.as_deref(),
                 position: &found.position,
                 resolution: "raw",

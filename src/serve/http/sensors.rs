@@ -41,11 +41,9 @@ pub(in crate::serve) fn list(service: &Arc<Service>, asked: Asked) -> Reply<'_> 
         let sort = Sort::parse(query.text("sort"))?;
         let limit = query.whole("limit", 1, ROWS_MAX)?.unwrap_or(ROWS_MAX);
         let cursor = sort.cursor(query.text("cursor"))?;
-        let table = service.table.clone();
-        answer::large_json(asked.encodings(), move || {
-            let rows = table.read();
-            check_loaded(&rows)?;
-            let (page, next) = select(&rows, &filter, sort, cursor.as_ref(), limit);
+        answer::large_json(asked.encodings(), &service.table, move |rows| {
+            check_loaded(rows)?;
+            let (page, next) = select(rows, &filter, sort, cursor.as_ref(), limit);
             Ok(answer::to_bytes(&SensorList::new(&page, next, rows.as_of)))
         })
         .await

@@ -14,6 +14,7 @@ use crate::serve::http::readings::reading_rows;
 use crate::serve::http::sensors::{ROWS_MAX, check_loaded};
 use crate::serve::listing::{Filter, Sort, select};
 use crate::serve::service::Service;
+use crate::serve::table::Table;
 use crate::serve::view::{ReadingRow, SensorList};
 
 /// Readings in one answer over all types (design §8).
@@ -23,16 +24,15 @@ const PAGES_MAX: usize = 20;
 
 /// `sensor_stats`, or `error`.
 pub(super) async fn all_stats(service: &Arc<Service>) -> Frame {
-    let table = service.table.clone();
-    beside(move || {
+    let look = |table: &Table| {
         let rows = table.read();
         if let Err(fault) = check_loaded(&rows) {
             return event::error(&format!("request_all_stats: {fault}"));
         }
         let (page, next) = select(&rows, &Filter::default(), Sort::default(), None, ROWS_MAX);
         event::frame("sensor_stats", &SensorList::new(&page, next, rows.as_of))
-    })
-    .await
+    };
+    service.table.at_length(look).await
 }
 
 /// `sensor_history`, or `error`.
@@ -41,8 +41,8 @@ pub(super) async fn sensor_data(service: &Arc<Service>, sensor_id: &str, hours: 
         Ok(found) => found,
         Err(fault) => return event::error(&format!("request_sensor_data: {fault}")),
     };
-    let (table, sensor_id) = (service.table.clone(), sensor_id.to_owned());
-    beside(move || {
+    let sensor_id = sensor_id.to_owned();
+    let look = move |table: &Table| {
         let rows = table.read();
         event::frame(
             "sensor_history",
@@ -52,8 +52,8 @@ pub(super) async fn sensor_data(service: &Arc<Service>, sensor_id: &str, hours: 
                 position: &found.position,
             },
         )
-    })
-    .await
+    };
+    service.table.at_length(look).await
 }
 
 /// The readings of the last hours, few enough for one answer. They are read page by page, and
@@ -75,12 +75,16 @@ async fn thinned(service: &Arc<Service>, sensor_id: &str, hours: i64) -> Result<
     Ok(beside_thin(all).await)
 }
 
+/// Beside the runtime: a page may have 100,000 readings.
 async fn beside_thin(mut found: Found) -> Found {
-    beside(move || {
+    let thin = move || {
         thin_all(&mut found);
         found
-    })
-    .await
+    };
+    match tokio::task::spawn_blocking(thin).await {
+        Ok(found) => found,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
 }
 
 #[derive(Serialize)]
@@ -102,14 +106,6 @@ fn thin_all(found: &mut Found) {
     kept.sort_by_key(|(place, point)| (point.cursor(), *place));
     kept.truncate(READINGS_MAX);
     found.readings = kept;
-}
-
-/// Large answers are made beside the runtime.
-async fn beside<T: Send + 'static>(make: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(make).await {
-        Ok(made) => made,
-        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-    }
 }
 
 #[cfg(test)]
