@@ -204,11 +204,30 @@ export class Catalogue {
 
   /** @param {string} id */
   remove(id) {
-    for (const one of this.allOf(id)) {
-      this.series.delete(one.key);
-      this.sparks.delete(one);
-      this.changed.delete(one);
-      this.order += 1;
+    for (const one of this.allOf(id)) this.drop(one);
+  }
+
+  /** @param {Series} one */
+  drop(one) {
+    this.series.delete(one.key);
+    this.sparks.delete(one);
+    this.changed.delete(one);
+    this.order += 1;
+  }
+
+  /**
+   * The data set is another one: what the server does not know of any more is gone, and what it
+   * says of the rest is right, however new what was shown is.
+   * @param {import('./events.js').Row[]} rows all there are
+   */
+  keepOnly(rows) {
+    const known = new Set(rows.map((row) => keyOf(row.id, row.type)));
+    for (const one of [...this.series.values()]) {
+      if (known.has(one.key)) {
+        one.lastAt = null;
+      } else {
+        this.drop(one);
+      }
     }
   }
 

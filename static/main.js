@@ -36,6 +36,8 @@ class Page {
     this.seeds = new Seeds(this.catalogue);
     this.loaded = false;
     this.moreRows = false;
+    /** The data set may be another one than what is shown came from. */
+    this.doubtful = false;
     /**
      * The last total that differed, and the rate it came at; null: not known yet.
      * @type {{at: number, total: number, perSecond: number | null} | null}
@@ -108,6 +110,10 @@ class Page {
   /** @param {import('./events.js').Row[]} rows @param {boolean} complete */
   takeRows(rows, complete) {
     const at = Date.now();
+    if (this.doubtful && complete) {
+      this.doubtful = false;
+      this.catalogue.keepOnly(rows);
+    }
     this.catalogue.applyRows(rows, at);
     this.moreRows = !complete;
     if (complete) this.learnRate(at, this.catalogue.total);
@@ -181,8 +187,12 @@ class Page {
       case 'removed':
         this.catalogue.remove(event.id);
         break;
-      case 'lost':
       case 'reset':
+        this.doubtful = true;
+        this.live.askStats(0);
+        this.resume();
+        break;
+      case 'lost':
         this.live.askStats(0);
         this.resume();
         break;

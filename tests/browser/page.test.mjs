@@ -207,3 +207,21 @@ test('every module is named in the page, so that none waits for another to be re
   assert.deepEqual(new Set(loaded), new Set(named));
   assert.equal(loaded.length, named.length);
 });
+
+test('after a reset only what the server still knows is shown', async () => {
+  fill();
+  fill({ ...KITCHEN, sensor_id: 'cellar', location: 'Cellar' });
+  const page = await open();
+  await cardOf(page, 'kitchen', 'temperature').waitFor();
+  await until(text(role(page, 'connection')), (said) => said === 'Live');
+  server.publish({ ...KITCHEN, value: 99 });
+  const value = text(role(cardOf(page, 'kitchen', 'temperature'), 'value'));
+  await until(value, (said) => said === '99.0');
+  // Redis came back as it was before all that.
+  server.series.clear();
+  fill();
+  server.send('reset', {});
+  await cardOf(page, 'cellar', 'temperature').waitFor({ state: 'detached' });
+  await until(value, (said) => said === '24.5');
+  assert.deepEqual(page.faults, []);
+});
