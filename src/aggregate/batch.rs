@@ -53,6 +53,8 @@ pub(super) struct Batch {
     pub readings: Vec<Numbers>,
     /// Messages decoded since the last commit.
     pub decoded: usize,
+    /// History blocks changed since the last commit.
+    pub blocks: usize,
     /// Attributes that may have to be written, as JSON, by hash.
     pub attributes: HashMap<u64, String>,
     /// The newest dead letters.

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::batch::{Batch, Decomposer, Numbers};
-use super::series::{Dirty, Slot, Table, sensor_of};
+use super::series::{Dirty, Series, Slot, Table, sensor_of};
 use super::state::State;
 use super::statistic::Statistic;
 use crate::history::{self, POINT_BYTES, Spans};
@@ -339,9 +339,12 @@ impl Fold {
             // To the next full minute, so that it is not written again with every commit.
             UnixMillis(at.saturating_add(EXPIRY_STEP_MS - 1) / EXPIRY_STEP_MS * EXPIRY_STEP_MS)
         };
+        let blocks = |series: &Series| series.dirty.as_ref().map_or(0, |dirty| dirty.blocks.len());
+        let before = blocks(series);
         if !series.keep(reading, clipped, expires, now) {
             self.meta.totals.history_full += 1;
         }
+        self.batch.blocks += blocks(series) - before;
         Outcome::Counted
     }
 

@@ -18,19 +18,30 @@ use crate::stream::{Entry, Meta, Patience};
 
 /// How long a read blocks: also how soon an idle owner notices that it should stop.
 pub const BLOCK_MAX: Duration = Duration::from_secs(1);
-/// Entries of one read. One entry may carry 512 messages, so that this is about 4,000: some
-/// milliseconds of folding, after which other tasks get their turn.
+/// Entries of the first read; later ones follow what the entries turn out to carry.
 const ENTRIES_PER_READ: usize = 8;
-/// Messages that a read should bring when entries are small.
-const MESSAGES_PER_READ: usize = 2048;
+/// Entries of one read at most. An entry may take 1 MiB, so that a read which follows many small
+/// entries and meets large ones brings 64 MiB at most.
+const ENTRIES_PER_READ_MAX: usize = 64;
+/// Messages that a read should bring: eight full entries.
+const MESSAGES_PER_READ: usize = 4096;
+/// Bytes that a read should bring.
+const BYTES_PER_READ: usize = 4 << 20;
+/// Bytes that are folded in one go: a millisecond or so, after which other tasks get their turn.
+const STEP_BYTES: usize = 256 << 10;
+/// How long an owner that was asked to stop goes on taking what comes. Others may go on writing,
+/// and what is left is safe in the stream. A guess: a fraction of what a process has to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(3);
 
 /// The limits of the product: 100 ms (design §2.5), and sizes that keep a call of the script
 /// short and the memory of a batch within some tens of megabytes.
 pub const BATCH_LIMITS: BatchLimits = BatchLimits {
     age_max: Duration::from_millis(100),
     series_max: 20_000,
+    blocks_max: 40_000,
     messages_max: 65_536,
     entries_max: ENTRIES_PER_BATCH_MAX / 2,
+    bytes_max: 32 << 20,
 };
 
 /// What the task shall do.
@@ -49,6 +60,8 @@ pub enum Action {
         /// How to wait.
         patience: Patience,
     },
+    /// Let other tasks have their turn; answer [`Event::Rested`].
+    Rest,
     /// Look whether anything is pending with anybody; answer [`Event::Strays`].
     LookForStrays,
     /// Run [`Owner::call`]; answer [`Event::Verdict`].
@@ -77,6 +90,8 @@ pub enum Event {
     Loaded(Loaded),
     /// The answer to [`Action::Read`].
     Read(Vec<Entry>),
+    /// The answer to [`Action::Rest`].
+    Rested,
     /// The answer to [`Action::LookForStrays`]: entries pending with anybody.
     Strays(u64),
     /// The answer to [`Action::Commit`].
@@ -90,8 +105,8 @@ pub struct Owner {
     fence: String,
     fold: Fold,
     trail: Trail,
-    /// Claimed entries that are not in the batch yet.
-    claimed: VecDeque<Entry>,
+    /// Entries claimed or read that are not in the batch yet.
+    waiting: VecDeque<Entry>,
     /// The calls that are left of a commit; the first is being run.
     calls: VecDeque<Call>,
     /// When the first entry of the batch was read, by the monotonic clock.
@@ -105,7 +120,8 @@ pub struct Owner {
     is_drained: bool,
     /// Whether it has looked for strays since it read the last time.
     has_looked: bool,
-    is_stopping: bool,
+    /// Set when it was asked to stop: until when it takes what comes.
+    stop_by: Option<Duration>,
     entries_per_read: usize,
     token: fn() -> String,
 }
@@ -124,14 +140,14 @@ impl Owner {
             fence,
             fold: Fold::new(config),
             trail: Trail::new(stream_retention),
-            claimed: VecDeque::new(),
+            waiting: VecDeque::new(),
             calls: VecDeque::new(),
             batch_since: None,
             last_commit: Duration::ZERO,
             committing: None,
             is_drained: false,
             has_looked: false,
-            is_stopping: false,
+            stop_by: None,
             entries_per_read: ENTRIES_PER_READ,
             token,
         }
@@ -143,9 +159,10 @@ impl Owner {
         self.calls.front()
     }
 
-    /// From now on it takes what is there without waiting, commits, and ends.
-    pub fn stop(&mut self) {
-        self.is_stopping = true;
+    /// From now on it takes what is there without waiting, commits, and ends. `now` is the
+    /// monotonic clock.
+    pub fn stop(&mut self, now: Duration) {
+        self.stop_by = Some(now + STOP_WITHIN);
         // What was written until now shall be read once more.
         self.is_drained = false;
     }
@@ -155,14 +172,19 @@ impl Owner {
         match event {
             Event::Meta(meta) => self.begin(*meta, now),
             Event::Claimed(entries) => {
-                self.claimed = entries.into();
-                self.take_claimed(now, wall)
+                self.waiting = entries.into();
+                self.step(now, wall)
             }
             Event::Loaded(loaded) => {
                 self.fold.load(loaded);
                 self.fold_or_load(now, wall)
             }
-            Event::Read(entries) => self.take_read(&entries, now, wall),
+            Event::Read(entries) => {
+                self.note_read(&entries);
+                self.waiting = entries.into();
+                self.step(now, wall)
+            }
+            Event::Rested => self.step(now, wall),
             Event::Strays(0) => self.read_on(),
             // Redis handed them to an owner that is gone, after the last commit looked.
             Event::Strays(_) => self.begin_again(),
@@ -184,7 +206,7 @@ impl Owner {
     }
 
     fn begin_again(&mut self) -> Action {
-        self.claimed.clear();
+        self.waiting.clear();
         self.calls.clear();
         self.batch_since = None;
         self.committing = None;
@@ -192,26 +214,35 @@ impl Owner {
         Action::ReadMeta
     }
 
-    fn take_claimed(&mut self, now: Duration, wall: UnixMillis) -> Action {
-        let count = self.claimed.len().min(self.entries_per_read);
-        let entries: Vec<Entry> = self.claimed.drain(..count).collect();
-        self.take(&entries, now, wall)
-    }
-
-    fn take_read(&mut self, entries: &[Entry], now: Duration, wall: UnixMillis) -> Action {
+    /// What a read brought says how much the next one should ask for.
+    fn note_read(&mut self, entries: &[Entry]) {
         self.is_drained = entries.is_empty();
+        let asked = self.entries_per_read;
         let messages: usize = entries.iter().map(Entry::len).sum();
-        if let Some(per_entry) = messages.checked_div(entries.len()) {
-            let fitting = MESSAGES_PER_READ / per_entry.max(1);
-            self.entries_per_read = fitting.clamp(ENTRIES_PER_READ, BATCH_LIMITS.entries_max);
-        }
-        self.take(entries, now, wall)
+        let bytes: usize = entries.iter().map(Entry::bytes).sum();
+        let fitting = |brought: usize, wanted: usize| match brought > wanted {
+            true => (entries.len() * wanted / brought).max(1),
+            false => ENTRIES_PER_READ_MAX,
+        };
+        let fitting = fitting(messages, MESSAGES_PER_READ).min(fitting(bytes, BYTES_PER_READ));
+        // Only where more was there than was asked for is more asked for.
+        let more = if entries.len() >= asked { 2 * asked } else { asked };
+        self.entries_per_read = fitting.min(more);
     }
 
-    fn take(&mut self, entries: &[Entry], now: Duration, wall: UnixMillis) -> Action {
+    /// Takes some of what waits into the batch.
+    fn step(&mut self, now: Duration, wall: UnixMillis) -> Action {
+        let mut bytes = 0;
+        let has_room = |entry: &&Entry| {
+            let has_room = bytes < STEP_BYTES;
+            bytes += entry.bytes();
+            has_room
+        };
+        let count = self.waiting.iter().take_while(has_room).count();
+        let entries: Vec<Entry> = self.waiting.drain(..count).collect();
         if !entries.is_empty() {
             self.batch_since.get_or_insert(now);
-            self.fold.take(entries);
+            self.fold.take(&entries);
         }
         self.fold_or_load(now, wall)
     }
@@ -222,10 +253,10 @@ impl Owner {
             return Action::Load(needs);
         }
         self.fold.fold(wall);
-        self.after_folding(now, wall)
+        self.after_folding(now)
     }
 
-    fn after_folding(&mut self, now: Duration, wall: UnixMillis) -> Action {
+    fn after_folding(&mut self, now: Duration) -> Action {
         let Some(since) = self.batch_since else {
             return self.when_idle(now);
         };
@@ -233,14 +264,14 @@ impl Owner {
         if is_full {
             return self.commit(now);
         }
-        if !self.claimed.is_empty() {
-            return self.take_claimed(now, wall);
+        if !self.waiting.is_empty() {
+            return Action::Rest;
         }
         // After a pause a batch is committed as soon as nothing more is there. But when the last
         // commit is younger than a batch may become old, more is waited for: a steady stream
         // would else be committed entry by entry, each time with nearly all of its series.
         let rest = BATCH_LIMITS.age_max.saturating_sub(now.saturating_sub(self.last_commit));
-        let gathers = !rest.is_zero() && !self.is_stopping;
+        let gathers = !rest.is_zero() && self.stop_by.is_none();
         if self.is_drained && !gathers {
             return self.commit(now);
         }
@@ -249,7 +280,7 @@ impl Owner {
     }
 
     fn when_idle(&mut self, now: Duration) -> Action {
-        if self.is_stopping && self.is_drained {
+        if self.stop_by.is_some_and(|stop_by| self.is_drained || now >= stop_by) {
             return Action::End(Ended::Stopped);
         }
         if self.is_drained
@@ -269,7 +300,10 @@ impl Owner {
 
     fn read_on(&mut self) -> Action {
         self.has_looked = false;
-        let patience = if self.is_stopping { Patience::None } else { Patience::UpTo(BLOCK_MAX) };
+        let patience = match self.stop_by {
+            Some(_) => Patience::None,
+            None => Patience::UpTo(BLOCK_MAX),
+        };
         Action::Read { count: self.entries_per_read, patience }
     }
 
@@ -293,11 +327,7 @@ impl Owner {
                 }
                 self.fold.committed();
                 self.trail.extend(self.committing.take());
-                if self.claimed.is_empty() {
-                    self.when_idle(now)
-                } else {
-                    self.take_claimed(now, wall)
-                }
+                if self.waiting.is_empty() { self.when_idle(now) } else { self.step(now, wall) }
             }
             Verdict::Fenced => Action::End(Ended::Fenced),
             Verdict::Conflict | Verdict::Pending => self.begin_again(),
@@ -308,3 +338,6 @@ impl Owner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

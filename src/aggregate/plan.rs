@@ -3,6 +3,7 @@
 //! Series are never cut. Every call chains to the one before by its token and sets the next
 //! series number; only the last sets positions and totals, and acknowledges.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::fold::Fold;
@@ -12,10 +13,16 @@ use crate::refusal::Refusal;
 use crate::stream::commit::{Call, SERIES_PER_CALL_MAX, SeriesWrite};
 use crate::stream::{EntryId, ProducerId};
 
-/// Bytes of readings in one call, beyond the first series. A guess: about a millisecond of Redis.
+/// Bytes in one call, beyond the first series. A guess: about a millisecond of Redis.
 const BYTES_PER_CALL_MAX: usize = 1 << 20;
+/// What a block counts for beside its bytes: Redis needs about as long for its three commands. A
+/// guess.
+const BLOCK_COST_BYTES: usize = 512;
 /// Producers last seen longer ago in stream time than this are remembered in one sum only.
 const PRODUCER_MEMORY_MS: u64 = 60 * 60 * 1000;
+
+/// The sensors of a call's new series, and the place of the last of each.
+type Newcomers = HashMap<Box<str>, usize>;
 
 impl Fold {
     /// The calls that commit the batch; the series of each are written together. `token` makes
@@ -27,23 +34,60 @@ impl Fold {
     ) -> Vec<Call> {
         let mut calls = Vec::new();
         let mut series = Vec::new();
+        let mut newcomers = Newcomers::new();
         let mut bytes = 0;
         for slot in self.dirty.clone() {
-            let write = self.write_of(slot);
-            let size: usize = write.blocks.iter().map(|block| block.bytes.len()).sum();
-            let is_full = series.len() == SERIES_PER_CALL_MAX || bytes + size > BYTES_PER_CALL_MAX;
+            let cost = self.cost_of(slot);
+            let is_full = series.len() == SERIES_PER_CALL_MAX || bytes + cost > BYTES_PER_CALL_MAX;
             if is_full && !series.is_empty() {
+                self.index(&mut series, &mut newcomers);
                 calls.push(self.call(std::mem::take(&mut series), token()));
                 bytes = 0;
             }
-            bytes += size;
-            series.push(write);
+            bytes += cost;
+            if let Some(sensor) = self.name_type(slot) {
+                newcomers.insert(sensor, series.len());
+            }
+            series.push(self.write_of(slot));
         }
+        self.index(&mut series, &mut newcomers);
         let mut last = self.call(series, token());
         self.end_batch(&mut last);
         last.trim_before = trim_before;
         calls.push(last);
         calls
+    }
+
+    /// About how long writing a series takes, in bytes.
+    fn cost_of(&self, slot: Slot) -> usize {
+        let Some(dirty) = &self.table[slot].dirty else { return 0 };
+        let attributes = dirty.attributes.and_then(|hash| self.batch.attributes.get(&hash));
+        let blocks = dirty.blocks.iter().map(|block| block.bytes.len() + BLOCK_COST_BYTES);
+        blocks.sum::<usize>() + attributes.map_or(0, String::len)
+    }
+
+    /// Adds a new series' type to those of its sensor, which is returned.
+    fn name_type(&mut self, slot: Slot) -> Option<Box<str>> {
+        let series = &self.table[slot];
+        if !series.dirty.as_ref().is_some_and(|dirty| dirty.is_new) {
+            return None;
+        }
+        let sensor: Box<str> = sensor_of(&series.field).into();
+        let types = self.types.entry(sensor.clone()).or_default();
+        if !types.is_empty() {
+            types.push('\0');
+        }
+        types.push_str(&type_of(&series.field));
+        Some(sensor)
+    }
+
+    /// Has a call write the types of its new series: once for each sensor, however many types of
+    /// it are new.
+    fn index(&self, series: &mut [SeriesWrite], newcomers: &mut Newcomers) {
+        for (sensor, place) in std::mem::take(newcomers) {
+            let types = self.types.get(&sensor).cloned().unwrap_or_default();
+            series[place].index = Some((sensor, types));
+        }
     }
 
     /// A call that only trims.
@@ -110,7 +154,7 @@ impl Fold {
     fn write_of(&mut self, slot: Slot) -> SeriesWrite {
         let series = &mut self.table[slot];
         let mut dirty = series.dirty.take().unwrap_or_default();
-        for block in &mut dirty.blocks {
+        for block in dirty.blocks.iter_mut() {
             let expiry = block.expires_at.map(|at| (block.span, at));
             if block.offset > 0 && expiry == series.expiry {
                 block.expires_at = None;
@@ -122,7 +166,7 @@ impl Fold {
             number: series.state.number,
             field: series.field.to_vec(),
             state: series.state.pack(),
-            blocks: dirty.blocks,
+            blocks: dirty.blocks.into(),
             ..SeriesWrite::default()
         };
         if !dirty.spans.set.is_empty() {
@@ -136,15 +180,6 @@ impl Fold {
         if let Some(hash) = dirty.attributes {
             write.attributes = self.batch.attributes.get(&hash).cloned();
         }
-        if dirty.is_new {
-            let sensor: Box<str> = sensor_of(&series.field).into();
-            let types = self.types.entry(sensor.clone()).or_default();
-            if !types.is_empty() {
-                types.push('\0');
-            }
-            types.push_str(&type_of(&series.field));
-            write.index = Some((sensor, types.clone()));
-        }
         write
     }
 
@@ -152,8 +187,10 @@ impl Fold {
     pub fn is_full(&self, age: Duration, limits: &BatchLimits) -> bool {
         age >= limits.age_max
             || self.dirty.len() >= limits.series_max
+            || self.batch.blocks >= limits.blocks_max
             || self.batch.decoded >= limits.messages_max
             || self.batch.ids.len() >= limits.entries_max
+            || self.batch.bytes >= limits.bytes_max
     }
 }
 
@@ -164,8 +201,12 @@ pub struct BatchLimits {
     pub age_max: Duration,
     /// Series changed.
     pub series_max: usize,
+    /// History blocks changed: more than series, where sensors send what they had kept for years.
+    pub blocks_max: usize,
     /// Messages decoded.
     pub messages_max: usize,
     /// Entries read.
     pub entries_max: usize,
+    /// Bytes of these entries: whoever takes the shard over claims them all at once.
+    pub bytes_max: usize,
 }

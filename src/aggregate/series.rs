@@ -1,5 +1,7 @@
 //! The series that an owner holds in memory, and what is to be written of each.
 
+use std::collections::HashMap;
+
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -40,12 +42,68 @@ pub(super) struct Series {
 /// What a batch changed of a series, beside its state.
 #[derive(Debug, Default)]
 pub(super) struct Dirty {
-    pub blocks: Vec<BlockWrite>,
+    pub blocks: Blocks,
     pub spans: SpansWrite,
+    /// Whether the spans that have expired were looked for: once per batch is enough.
+    pub is_pruned: bool,
     /// Hash of the attributes to be written; their text is with the batch.
     pub attributes: Option<u64>,
     /// Whether the series is new, and so the index of its sensor has to name its type.
     pub is_new: bool,
+}
+
+/// The history blocks that a batch writes of a series, in the order of their first change.
+///
+/// Nearly always one. But a sensor may send what it had kept for years, a reading for each hour,
+/// so that from the second block on they are found by a map.
+#[derive(Debug, Default)]
+pub(super) struct Blocks {
+    writes: Vec<BlockWrite>,
+    places: HashMap<i64, usize>,
+}
+
+impl Blocks {
+    /// How many.
+    pub const fn len(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &BlockWrite> {
+        self.writes.iter()
+    }
+
+    /// All of them, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut BlockWrite> {
+        self.writes.iter_mut()
+    }
+
+    /// The block of a span, made by `new` when it is not there yet.
+    fn of(&mut self, span: i64, new: impl FnOnce() -> BlockWrite) -> &mut BlockWrite {
+        let found = match &self.writes[..] {
+            [] => None,
+            [only] => (only.span == span).then_some(0),
+            [_, _, ..] => self.places.get(&span).copied(),
+        };
+        let place = found.unwrap_or_else(|| {
+            if let [only] = &self.writes[..] {
+                self.places.insert(only.span, 0);
+            }
+            let place = self.writes.len();
+            if place > 0 {
+                self.places.insert(span, place);
+            }
+            self.writes.push(new());
+            place
+        });
+        &mut self.writes[place]
+    }
+}
+
+impl From<Blocks> for Vec<BlockWrite> {
+    fn from(blocks: Blocks) -> Self {
+        blocks.writes
+    }
 }
 
 /// All series in memory, found by field.
@@ -137,20 +195,16 @@ impl Series {
             let kept = Kept { bytes: open.bytes, expires_at: expires(span) };
             spans.set(span, kept);
             dirty.spans.note(span, kept.to_string(), kept.expires_at);
-            dirty.spans.drop.extend(spans.prune(now, span));
+            if !std::mem::replace(&mut dirty.is_pruned, true) {
+                dirty.spans.drop.extend(spans.prune(now, span));
+            }
         }
         let is_open = span == open.span;
-        let block = match dirty.blocks.iter_mut().position(|block| block.span == span) {
-            Some(place) => &mut dirty.blocks[place],
-            None => {
-                let recorded = if is_open { open.bytes } else { spans.end_of(span, now) };
-                let offset = clipped(number, span, recorded);
-                let expires_at = Some(expires(span));
-                dirty.blocks.push(BlockWrite { span, offset, bytes: Vec::new(), expires_at });
-                let last = dirty.blocks.len() - 1;
-                &mut dirty.blocks[last]
-            }
-        };
+        let block = dirty.blocks.of(span, || {
+            let recorded = if is_open { open.bytes } else { spans.end_of(span, now) };
+            let offset = clipped(number, span, recorded);
+            BlockWrite { span, offset, bytes: Vec::new(), expires_at: Some(expires(span)) }
+        });
         let end = block.offset as usize + block.bytes.len() + POINT_BYTES;
         let Some(end) = u32::try_from(end).ok().filter(|end| *end <= BLOCK_BYTES_MAX) else {
             return false;

@@ -65,7 +65,7 @@ pub async fn own(
     loop {
         if stop.is_cancelled() && !is_stopping {
             is_stopping = true;
-            owner.stop();
+            owner.stop(started.elapsed());
         }
         let event = match task.act(action, &owner).await {
             Ok(Step::Event(event)) => {
@@ -112,6 +112,10 @@ impl Task {
                 let entries = self.consumer.read(count, patience).await?;
                 self.metrics.entries.increment(entries.len() as u64);
                 Event::Read(entries)
+            }
+            Action::Rest => {
+                tokio::task::yield_now().await;
+                Event::Rested
             }
             Action::LookForStrays => Event::Strays(self.ledger.pending().await?),
             Action::Commit => match owner.call() {

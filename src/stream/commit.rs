@@ -3,6 +3,8 @@
 //! A batch may take several calls. Each carries whole series, so that a series' history and its
 //! state never part; only the last carries positions, totals and acknowledgements.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use redis::Cmd;
 use redis::aio::MultiplexedConnection;
 
@@ -56,20 +58,18 @@ pub struct BlockWrite {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SpansWrite {
     /// Span and what the index says of it.
-    pub set: Vec<(i64, String)>,
+    pub set: BTreeMap<i64, String>,
     /// Spans whose blocks have expired.
-    pub drop: Vec<i64>,
+    pub drop: BTreeSet<i64>,
     /// When the whole index may go.
     pub expires_at: UnixMillis,
 }
 
 impl SpansWrite {
-    /// Records what the index is to say of a span.
+    /// Records what the index is to say of a span, also of one that was to be dropped.
     pub fn note(&mut self, span: i64, value: String, expires_at: UnixMillis) {
-        match self.set.iter_mut().find(|(noted, _)| *noted == span) {
-            Some((_, noted)) => *noted = value,
-            None => self.set.push((span, value)),
-        }
+        self.drop.remove(&span);
+        self.set.insert(span, value);
         self.expires_at = self.expires_at.max(expires_at);
     }
 }
@@ -89,7 +89,8 @@ pub struct SeriesWrite {
     pub spans: Option<SpansWrite>,
     /// Set when they change: JSON.
     pub attributes: Option<String>,
-    /// Set when the series is new: sensor id and all its types, joined by NUL.
+    /// Set for the last new series of a sensor in a call: sensor id and all its types, joined by
+    /// NUL.
     pub index: Option<(Box<str>, String)>,
 }
 
