@@ -172,11 +172,10 @@ impl Fold {
             self.meta.totals.resent += header.messages;
             return false;
         }
-        // The first number of a producer that is not known is taken as it is.
-        if let Some(mark) = mark.filter(|mark| header.number > mark.number + 1) {
-            let between = header.total.saturating_sub(header.messages);
-            self.meta.totals.lost += between.saturating_sub(mark.total);
-        }
+        // The first number of a producer that is not known is taken as it is, but what it wrote
+        // before is not here: the data set was emptied, or entries were removed.
+        let before = header.total.saturating_sub(header.messages);
+        self.meta.totals.lost += before.saturating_sub(mark.map_or(0, |mark| mark.total));
         let mark =
             ProducerMark { number: header.number, total: header.total, seen_ms: entry.id.ms };
         self.meta.producers.insert(header.producer, mark);

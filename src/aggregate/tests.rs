@@ -231,3 +231,16 @@ async fn a_batch_of_many_series_takes_several_calls_and_loses_none() {
     let types = stage.run("HGET {sg:0}ix s7").await;
     assert_eq!(types, redis::Value::BulkString(b"t\0u\0v\0w\0x".to_vec()));
 }
+
+/// After FLUSHALL a producer goes on with its numbers. The sums over producers then told of more
+/// messages than were ever counted.
+#[tokio::test]
+async fn what_a_producer_wrote_before_the_data_set_was_emptied_is_lost() {
+    let stage = Stage::new().await;
+    let header = b"1 00000000000000aa 5 1 1700000000000 9";
+    let stream = stage.keys.stream.as_bytes();
+    stage.redis.run(&[b"XADD", stream, b"*", b"@", header, b"s/a/t", br#"{"value":1}"#]).await;
+    let meta = stage.fold_all("f1").await;
+    assert_eq!((meta.totals.decoded, meta.totals.lost), (1, 8));
+    assert_eq!(meta.totals.folded(), meta.committed_messages() - meta.totals.lost);
+}

@@ -75,8 +75,8 @@ fn appended(meta: &Meta, newest: impl Iterator<Item = Entry>) -> u64 {
         appended += match meta.producers.get(&header.producer) {
             // A resent entry stands behind its first copy, which has been folded.
             Some(mark) => header.total.saturating_sub(mark.total),
-            // Nothing of it was folded: what came before was retired, or never here.
-            None => header.messages,
+            // Nothing of it was folded. What is not here any more will be counted as lost.
+            None => header.total,
         };
     }
     appended
@@ -127,7 +127,8 @@ mod tests {
             entry("1 0000000000000001 5 0 0 50"),
             entry("1 0000000000000001 4 0 0 40"),
             entry("1 0000000000000002 1 0 0 5"),
+            entry("1 0000000000000003 9 0 0 100"),
         ];
-        assert_eq!(appended(&meta, newest.into_iter()), 1057);
+        assert_eq!(appended(&meta, newest.into_iter()), 1157);
     }
 }
