@@ -28,10 +28,17 @@ export function publishCommand(door, host) {
     + `  -m '{"value":21.5,"unit":"°C"}'`;
 }
 
+/** As above, for the simulator of a second process: this one's ports and directory are taken. */
+export function simulateCommand(/** @type {DeviceDoor} */ door, /** @type {string} */ host) {
+  const as = door?.username ? `MQTT_USERNAME=${door.username} MQTT_PASSWORD=PASSWORD \\\n  ` : '';
+  return `${as}streamgauge simulate${door ? ` --to ${host}:${door.port}` : ''}`;
+}
+
 export class Empty {
   constructor() {
     this.where = h('p', { class: 'lead' });
     this.publish = command('publish', publishCommand(null, location.hostname));
+    this.simulate = command('simulate', simulateCommand(null, location.hostname));
     this.password = h('p', { hidden: true },
       'The server printed the password when it first started.');
     const since = `Nothing received since ${clockTime(Date.now())}`;
@@ -42,7 +49,7 @@ export class Empty {
           h('p', {}, 'From a terminal on this machine:'), this.publish.element, this.password),
         h('section', {}, h('h2', {}, 'Or look around first'),
           h('p', {}, 'Twelve simulated sensors, over real MQTT:'),
-          command('simulate', 'streamgauge --simulate 12').element),
+          this.simulate.element),
         h('section', {}, h('h2', {}, 'Or connect the broker you have'),
           h('p', {}, 'Streamgauge subscribes to it and leaves it as it is:'),
           command('broker', 'MQTT_BROKER_HOST=broker.local streamgauge').element),
@@ -56,6 +63,7 @@ export class Empty {
     const port = door ? `Listening for MQTT on port ${door.port}. ` : '';
     setText(this.where, `${port}This page changes by itself.`);
     setText(this.publish.code, publishCommand(door, host));
+    setText(this.simulate.code, simulateCommand(door, host));
     this.password.hidden = !door?.username;
   }
 }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Catalogue } from '../../static/catalogue.js';
+import { simulateCommand } from '../../static/empty.js';
 import { decode, malformed } from '../../static/events.js';
 import { age, compact, decimalsOf, number, rate, withUnit } from '../../static/format.js';
 import { grouped, neighbour, placed } from '../../static/layout.js';
@@ -160,4 +161,14 @@ test('groups that fit share a row, and keys lead through all of them', () => {
   const ids = (key, from) => layout.cards[neighbour(layout.cards, from, key, 1)].series.id;
   assert.deepEqual([ids('ArrowDown', 1), ids('ArrowRight', 1), ids('End', 0)], ['C1', 'B0', '0']);
   assert.deepEqual([ids('ArrowUp', 8), ids('ArrowDown', 8), ids('ArrowUp', 0)], ['C3', '0', 'A0']);
+});
+
+test('the simulator is pointed at the server that runs', () => {
+  assert.equal(simulateCommand(null, 'localhost'), 'streamgauge simulate');
+  const open = { port: 1884, username: null };
+  assert.equal(simulateCommand(open, '[::1]'), 'streamgauge simulate --to [::1]:1884');
+  const guarded = simulateCommand({ port: 1883, username: 'device' }, 'gauge');
+  const words = ['MQTT_USERNAME=device', 'MQTT_PASSWORD=PASSWORD', '\\', 'streamgauge', 'simulate',
+    '--to', 'gauge:1883'];
+  assert.deepEqual(guarded.split(/\s+/), words);
 });
