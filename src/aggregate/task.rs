@@ -69,7 +69,10 @@ pub async fn own(
         }
         let event = match task.act(action, &owner).await {
             Ok(Step::Event(event)) => {
-                backoff.reset();
+                // Reading `m` and claiming go well again and again where loading a state does not.
+                if matches!(event, Event::Read(_) | Event::Verdict(_)) {
+                    backoff.reset();
+                }
                 event
             }
             Ok(Step::End(ended)) => return ended,

@@ -35,6 +35,8 @@ pub struct Writer {
     intake: Arc<Intake>,
     producer: Producer,
     started: Instant,
+    /// Whether Redis refused something the last time: so that it is said once per episode.
+    is_refused: bool,
     metrics: ProducerMetrics,
 }
 
@@ -47,6 +49,7 @@ impl Writer {
             intake,
             producer: Producer::new(keys, fresh_id),
             started: Instant::now(),
+            is_refused: false,
             metrics: ProducerMetrics::new(),
         }
     }
@@ -124,13 +127,16 @@ impl Writer {
             match reply {
                 Ok(_) => self.settle(shard),
                 Err(error) => {
-                    if all_taken {
+                    if !std::mem::replace(&mut self.is_refused, true) {
                         tracing::warn!(%error, "Redis refused to store messages; trying again");
                     }
                     self.metrics.refused.increment(1);
                     all_taken = false;
                 }
             }
+        }
+        if all_taken && std::mem::take(&mut self.is_refused) {
+            tracing::info!("Redis stores messages again");
         }
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
         self.metrics.waiting.set(self.intake.waiting_messages() as f64);
