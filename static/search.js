@@ -17,13 +17,21 @@ export class Search {
     this.clearButton.setAttribute('aria-label', 'Clear the search');
     this.clearButton.append(icon('cross'));
     field.append(this.clearButton);
-    const change = perFrame(() => {
+    /** What the list was last filtered by. */
+    this.applied = '';
+    this.apply = () => {
       this.drawHint();
-      typed.change(this.input.value);
-    });
+      if (this.input.value === this.applied) return;
+      this.applied = this.input.value;
+      typed.change(this.applied);
+    };
+    const change = perFrame(this.apply);
     this.input.addEventListener('input', change);
     this.input.addEventListener('keydown', (event) => {
-      if (event.key === 'Enter') typed.enter();
+      if (event.key !== 'Enter') return;
+      // Whoever types fast means the first hit of what is typed, not of the frame before.
+      this.apply();
+      typed.enter();
     });
     this.clearButton.addEventListener('click', (event) => {
       event.preventDefault();
@@ -50,6 +58,7 @@ export class Search {
   show(query) {
     if (document.activeElement !== this.input && this.input.value !== query) {
       this.input.value = query;
+      this.applied = query;
       this.drawHint();
     }
   }

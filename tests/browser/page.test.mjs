@@ -225,3 +225,23 @@ test('after a reset only what the server still knows is shown', async () => {
   await until(value, (said) => said === '24.5');
   assert.deepEqual(page.faults, []);
 });
+
+test('Enter right behind the last letter opens what was typed', async () => {
+  fill();
+  fill({ ...KITCHEN, sensor_id: 'cellar', location: 'Below' });
+  const page = await open();
+  await until(() => page.locator('article').count(), (n) => n === 2);
+  // Within one frame, as a fast hand or a pasted line does it.
+  await page.locator('#search').evaluate((input) => {
+    input.focus();
+    input.value = 'kitchen';
+    input.dispatchEvent(new Event('input', { bubbles: true }));
+    input.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true }));
+  });
+  await until(text(page.locator('h1 .id')), (said) => said === 'kitchen');
+  await page.evaluate(() => new Promise((done) => {
+    requestAnimationFrame(() => requestAnimationFrame(done));
+  }));
+  assert.equal(await page.locator('h1 .id').textContent(), 'kitchen');
+  assert.deepEqual(page.faults, []);
+});
