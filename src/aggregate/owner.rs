@@ -199,8 +199,7 @@ impl Owner {
         if meta.fence != self.fence {
             return Action::End(Ended::Fenced);
         }
-        // What others committed is in the stream for as long as if it had been read now.
-        self.trail.extend([Committed { last: meta.pos, read_at: now, bytes: 0 }]);
+        self.trail.begin(meta.pos, now);
         self.fold.begin(meta);
         Action::Claim
     }
@@ -326,7 +325,9 @@ impl Owner {
                     return Action::Commit;
                 }
                 self.fold.committed();
-                self.trail.extend(self.committing.take());
+                if let Some(batch) = self.committing.take() {
+                    self.trail.add(batch);
+                }
                 if self.waiting.is_empty() { self.when_idle(now) } else { self.step(now, wall) }
             }
             Verdict::Fenced => Action::End(Ended::Fenced),

@@ -36,12 +36,20 @@ impl Trail {
         Self { retention, batches: VecDeque::new(), bytes: 0 }
     }
 
-    /// Batches were committed, in this order.
-    pub fn extend(&mut self, batches: impl IntoIterator<Item = Committed>) {
-        for batch in batches {
-            self.bytes += batch.bytes;
-            self.batches.push_back(batch);
+    /// What Redis holds is committed up to `pos` and no further: a server that came back with
+    /// less has entries pending again that were committed once, and they must not be trimmed.
+    /// What others committed stays for as long as if it had been read `now`.
+    pub fn begin(&mut self, pos: EntryId, now: Duration) {
+        while let Some(reverted) = self.batches.pop_back_if(|newest| newest.last > pos) {
+            self.bytes -= reverted.bytes;
         }
+        self.add(Committed { last: pos, read_at: now, bytes: 0 });
+    }
+
+    /// A batch behind all others was committed.
+    pub fn add(&mut self, batch: Committed) {
+        self.bytes += batch.bytes;
+        self.batches.push_back(batch);
     }
 
     /// The first entry that stays; `None` when nothing may go. What it lets go is forgotten.
@@ -76,7 +84,8 @@ mod tests {
     #[test]
     fn what_was_read_longer_ago_than_the_retention_goes() {
         let mut trail = Trail::new(Duration::from_secs(2));
-        trail.extend([committed(1, 10, 5), committed(2, 11, 5)]);
+        trail.add(committed(1, 10, 5));
+        trail.add(committed(2, 11, 5));
         assert_eq!(trail.cut(Duration::from_secs(12)), None);
         assert_eq!(trail.cut(Duration::from_millis(12_500)), Some(EntryId { ms: 1, seq: 1 }));
         assert_eq!(trail.cut(Duration::from_secs(60)), Some(EntryId { ms: 2, seq: 1 }));
@@ -86,7 +95,17 @@ mod tests {
     #[test]
     fn beyond_the_bytes_the_oldest_goes_first() {
         let mut trail = Trail::new(Duration::from_secs(2));
-        trail.extend((1..=4).map(|n| committed(n, 0, 3 << 20)));
+        (1..=4).for_each(|n| trail.add(committed(n, 0, 3 << 20)));
         assert_eq!(trail.cut(Duration::ZERO), Some(EntryId { ms: 2, seq: 1 }));
+    }
+
+    #[test]
+    fn what_a_server_came_back_without_is_never_trimmed_by() {
+        let mut trail = Trail::new(Duration::from_secs(2));
+        (1..=4).for_each(|n| trail.add(committed(n, 0, 3 << 20)));
+        trail.begin(EntryId { ms: 2, seq: 0 }, Duration::from_secs(9));
+        assert_eq!(trail.bytes, 6 << 20);
+        let after_a_minute = trail.cut(Duration::from_secs(60));
+        assert_eq!(after_a_minute, Some(EntryId { ms: 2, seq: 1 }));
     }
 }
