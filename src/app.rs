@@ -31,7 +31,7 @@ use crate::embedded::{RedisServer, RedisState, Simulator, memory_bytes};
 use crate::ingest::{INTAKE_LIMITS, Intake};
 use crate::serve::{self, Deps, ListenerInfo, Readiness, ServeConfig};
 use crate::stream::nodes::keep_beating;
-use crate::stream::{Backoff, Dataset, Durability, Fence, Link, NodeId, Server, ShardKeys, Writer};
+use crate::stream::{Dataset, Durability, Fence, Link, NodeId, Server, ShardKeys, Writer};
 
 /// How long everything may take to end (design: SIGTERM, exit 0 within 10 s), with two seconds
 /// left for Redis.
@@ -195,7 +195,7 @@ impl App {
             // says any more how the server is, connecting will tell.
             let _is_ready = state.wait_for(|state| *state == RedisState::Ready).await.is_ok();
         }
-        let mut backoff = Backoff::default();
+        let mut backoff = Server::backoff();
         let mut was_said = false;
         loop {
             match Dataset::open(&self.link, self.settings.shards, durability).await {

@@ -9,6 +9,7 @@
 //!
 //! The rooms stand in the order of that way. A room knows the rooms before it, never one after.
 
+pub mod backoff;
 pub mod clock;
 pub mod message;
 pub mod reading;

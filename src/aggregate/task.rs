@@ -11,7 +11,7 @@ use super::owner::{Action, BLOCK_MAX, Ended, Event, Owner};
 use super::state::{State, Unreadable};
 use crate::clock::Clock;
 use crate::history::Spans;
-use crate::stream::{Backoff, Consumer, Error, Ledger, Server, ShardKeys, random_hex};
+use crate::stream::{Consumer, Error, Ledger, Server, ShardKeys, random_hex};
 
 /// What every owner of a process needs.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ pub async fn own(
         ledger: Ledger::new(context.server.clone(), keys, fence),
         metrics: OwnerMetrics::new(),
     };
-    let mut backoff = Backoff::default();
+    let mut backoff = Server::backoff();
     let mut action = Action::ReadMeta;
     let mut is_stopping = false;
     loop {

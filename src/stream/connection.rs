@@ -11,6 +11,7 @@ use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo};
 use tokio::sync::Mutex;
 
 use super::error::Error;
+use crate::backoff::Backoff;
 
 /// How long connecting may take. A guess: a LAN answers in milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -24,6 +25,12 @@ pub struct Server {
 }
 
 impl Server {
+    /// The waits between tries to reach it. It is local or near; nobody wants to wait longer.
+    #[must_use]
+    pub const fn backoff() -> Backoff {
+        Backoff::between(Duration::from_millis(50), Duration::from_secs(2))
+    }
+
     /// Takes `redis://host:port/db` or `unix:///path`.
     ///
     /// # Errors

@@ -5,7 +5,6 @@
 //! Refused: nothing; what the doors refused travels as a flag.
 //! Knows nothing of: payload formats, statistics, browsers.
 
-mod backoff;
 pub mod catalogue;
 pub mod commit;
 mod connection;
@@ -29,7 +28,6 @@ pub mod tail;
 pub(crate) mod testing;
 mod writer;
 
-pub use backoff::Backoff;
 pub use connection::{Link, Server};
 pub use consumer::{Consumer, Patience};
 pub use dataset::{Dataset, Durability};

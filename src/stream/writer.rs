@@ -12,7 +12,6 @@ use redis::streams::StreamRangeReply;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::Backoff;
 use super::connection::Server;
 use super::entry::{Header, ProducerId};
 use super::error::Error;
@@ -20,6 +19,7 @@ use super::keys::ShardKeys;
 use super::metrics::ProducerMetrics;
 use super::producer::Producer;
 use super::random::random_u64;
+use crate::backoff::Backoff;
 use crate::ingest::Intake;
 use crate::shard::ShardId;
 
@@ -57,7 +57,7 @@ impl Writer {
     /// Writes until `stop` is said and everything offered before is safe. The doors must have
     /// closed before `stop` is said. While Redis is away it goes on trying.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut backoff = Backoff::default();
+        let mut backoff = Server::backoff();
         while !self.is_done(&stop) {
             let error = match self.connected(&stop, &mut backoff).await {
                 Ok(()) => return,

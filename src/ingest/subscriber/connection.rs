@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::Shared;
-use super::backoff::Backoff;
 use super::session::{self, Session};
 use super::status::ConnectionState;
+use crate::backoff::Backoff;
 
 /// What we promise the broker, and how often rumqttc pings it.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -25,6 +25,11 @@ pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const PACKET_BYTES_MAX: usize = 268_435_455;
 /// A session that lasted so long was a success: the next failure is the first again. Guess.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
+
+/// Before the second attempt, at most. Guess.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+/// Between any two attempts, at most: a broker that comes back has us within 30 s.
+const RETRY_LONGEST: Duration = Duration::from_secs(30);
 
 /// Why a session ended, or never began.
 #[derive(Debug, Error)]
@@ -67,13 +72,13 @@ impl Connection {
         let mut eventloop = EventLoop::new(self.options(), 1);
         eventloop.network_options.set_tcp_nodelay(true);
         eventloop.network_options.set_connection_timeout(ANSWER_WITHIN.as_secs());
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::between(RETRY_FIRST, RETRY_LONGEST);
         loop {
             let lost = match self.connect_and_subscribe(&mut eventloop, &mut backoff, &stop).await {
                 Ok(()) => return,
                 Err(lost) => lost,
             };
-            let wait = backoff.fail();
+            let wait = backoff.next_wait();
             self.report(&lost, wait);
             select! {
                 () = stop.cancelled() => return,
@@ -97,7 +102,7 @@ impl Connection {
         let started = Instant::now();
         let ended = Session::new(self, eventloop).live(stop).await;
         if started.elapsed() >= STABLE_AFTER {
-            backoff.succeed();
+            backoff.reset();
         }
         session::clear(eventloop);
         ended

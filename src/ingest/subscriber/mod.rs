@@ -1,11 +1,10 @@
 //! The door to a broker: subscribes with QoS 1 and acknowledges when a message is safe.
 //!
 //! Every broker has a set of connections of its own. A connection's way: [`connection`] keeps it
-//! alive over failures with a [`backoff`], [`session`] is the time between one CONNACK and the
-//! end of that connection, [`delivery`] takes in what the broker delivers. [`status`] says how
-//! each is doing.
+//! alive over failures with a back-off, [`session`] is the time between one CONNACK and the end
+//! of that connection, [`delivery`] takes in what the broker delivers. [`status`] says how each is
+//! doing.
 
-mod backoff;
 mod connection;
 mod delivery;
 mod session;

@@ -7,10 +7,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::follow::{Follower, Round};
+use crate::backoff::Backoff;
 use crate::serve::service::Service;
 use crate::shard::ShardId;
 use crate::stream::tail::{Read, Tail};
-use crate::stream::{Backoff, EntryId, Error, catalogue};
+use crate::stream::{EntryId, Error, Server, catalogue};
 
 /// What the tail tells the hub.
 pub(super) enum Heard {
@@ -35,7 +36,7 @@ pub(super) async fn follow(
 }
 
 async fn follow_on(service: &Service, heard: &mpsc::Sender<Heard>) {
-    let mut backoff = Backoff::default();
+    let mut backoff = Server::backoff();
     let Some((mut run, mut tail)) = begin(service, &mut backoff).await else { return };
     if heard.send(Heard::Started(tail.reached().to_vec())).await.is_err() {
         return;

@@ -5,44 +5,40 @@
 
 use std::time::Duration;
 
-use super::random::random_u64;
-
-/// The first bound.
-const FIRST: Duration = Duration::from_millis(50);
-/// The last bound. Redis is local or near; nobody wants to wait longer for it.
-const LAST: Duration = Duration::from_secs(2);
-
 /// The waits between tries.
 #[derive(Debug)]
 pub struct Backoff {
+    first: Duration,
+    longest: Duration,
     bound: Duration,
 }
 
-impl Default for Backoff {
-    fn default() -> Self {
-        Self { bound: FIRST }
-    }
-}
-
 impl Backoff {
+    /// The first wait is at most `first`, none is longer than `longest`.
+    #[must_use]
+    pub const fn between(first: Duration, longest: Duration) -> Self {
+        Self { first, longest, bound: first }
+    }
+
     /// Whether nothing failed since the last success: the moment to say so in the log.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
-        self.bound == FIRST
+        self.bound == self.first
     }
 
     /// How long to wait before the next try.
     pub fn next_wait(&mut self) -> Duration {
         let bound = self.bound;
-        self.bound = (bound * 2).min(LAST);
-        // At least an eighth, so that a refusing server is not asked in a tight loop.
-        let eighths = 1 + random_u64() % 8;
-        bound * u32::try_from(eighths).unwrap_or(8) / 8
+        self.bound = (bound * 2).min(self.longest);
+        // Without randomness the wait is merely not spread.
+        let random = getrandom::u32().unwrap_or(u32::MAX);
+        // At least an eighth, so that a refusing peer is not asked in a tight loop.
+        bound * (1 + random % 8) / 8
     }
 
     /// A try succeeded: begin with short waits again.
     pub fn reset(&mut self) {
-        *self = Self::default();
+        self.bound = self.first;
     }
 }
 
@@ -52,13 +48,15 @@ mod tests {
 
     #[test]
     fn waits_grow_to_their_bound_and_never_reach_zero() {
-        let mut backoff = Backoff::default();
+        let (first, longest) = (Duration::from_millis(50), Duration::from_secs(2));
+        let mut backoff = Backoff::between(first, longest);
+        assert!(backoff.is_fresh());
         let waits: Vec<_> = (0..20).map(|_| backoff.next_wait()).collect();
-        assert!(waits.iter().all(|wait| *wait >= FIRST / 8 && *wait <= LAST));
-        assert_eq!(backoff.bound, LAST);
+        assert!(waits.iter().all(|wait| *wait >= first / 8 && *wait <= longest));
         assert!(!backoff.is_fresh());
+        assert_eq!(backoff.bound, longest);
         backoff.reset();
         assert!(backoff.is_fresh());
-        assert!(backoff.next_wait() <= FIRST);
+        assert!(backoff.next_wait() <= first);
     }
 }
