@@ -9,6 +9,7 @@ mod block;
 mod error;
 mod gather;
 mod query;
+mod span;
 mod spans;
 
 pub use block::{
@@ -17,4 +18,5 @@ pub use block::{
 };
 pub use error::Error;
 pub use query::{Cursor, LIMIT_DEFAULT, Point, Range, SeriesReadings, read};
+pub use span::{DAY_MS, HOUR_MS, Resolution, Share, Shelf, Span, StoredReading};
 pub use spans::{Kept, Spans, span_field};

@@ -28,6 +28,8 @@ pub struct ShardKeys {
     pub dead_letters: String,
     /// Hash: fence, token, positions, totals.
     pub meta: String,
+    /// Hash: span of history → bytes and last write.
+    pub inventory: String,
 }
 
 impl ShardKeys {
@@ -43,7 +45,14 @@ impl ShardKeys {
             attributes: key("at"),
             dead_letters: key("dl"),
             meta: key("m"),
+            inventory: key("hs"),
         }
+    }
+
+    /// Hash: series number → its newest block of a span of history, which is given as text.
+    #[must_use]
+    pub fn history(&self, span: impl std::fmt::Display) -> String {
+        format!("{{sg:{}}}{span}", self.shard.0)
     }
 
     /// Hash: span → length and expiry of a series' blocks.
