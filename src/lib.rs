@@ -21,6 +21,8 @@ pub mod stream;
 
 pub mod payload;
 
+pub mod statistic;
+
 pub mod history;
 
 pub mod aggregate;

@@ -23,6 +23,7 @@ const ROOMS: &[&str] = &[
     "ingest",
     "stream",
     "payload",
+    "statistic",
     "history",
     "aggregate",
     "serve",
@@ -55,13 +56,13 @@ const WALLS: &[(&str, &[&str])] = &[
 /// so: payload formats, and the state machines (*event in → actions out*).
 const PURE: &[&str] = &[
     "payload/",
+    "statistic/",
     "stream/entry.rs",
     "stream/producer.rs",
     "aggregate/owner.rs",
     "aggregate/plan.rs",
     "aggregate/fold.rs",
     "aggregate/state.rs",
-    "aggregate/statistic/",
     "history/block.rs",
     "serve/ws/backlog.rs",
     "serve/ws/conflate.rs",

@@ -8,10 +8,10 @@ use std::collections::{HashMap, HashSet};
 use super::batch::{Batch, Decomposer, Numbers};
 use super::series::{Dirty, Series, Slot, Table, sensor_of};
 use super::state::State;
-use super::statistic::Statistic;
 use crate::history::{self, POINT_BYTES, Spans};
 use crate::payload::NaiveTime;
 use crate::reading::UnixMillis;
+use crate::statistic::Statistic;
 use crate::stream::{Entry, EntryId, Meta, Position, ProducerMark};
 
 /// Expiry times are whole minutes: a guess at what nobody misses of a day.

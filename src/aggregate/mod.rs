@@ -13,7 +13,6 @@ mod plan;
 mod series;
 pub mod shares;
 pub mod state;
-pub mod statistic;
 mod task;
 #[cfg(test)]
 mod tests;

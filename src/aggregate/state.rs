@@ -3,12 +3,12 @@
 //! The layout is little-endian and fixed: a version byte, then the fields of [`State`] in order.
 //! A version that is not known is refused, never guessed.
 
-use super::statistic::{Statistic, Statistics, Unpack};
 use crate::history::{Newest, OpenBlock};
+use crate::statistic::{Statistic, Statistics, Unpack};
 use crate::stream::{EntryId, Position};
 
 /// The layout's version.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Everything that is known of a series in one shard.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -124,9 +124,9 @@ mod tests {
     #[test]
     fn a_newer_version_is_refused_not_guessed() {
         let mut packed = state().pack();
-        packed[0] = 2;
-        assert_eq!(State::unpack(&packed), Err(Unreadable::Version(2)));
-        packed[0] = 1;
+        packed[0] = VERSION + 1;
+        assert_eq!(State::unpack(&packed), Err(Unreadable::Version(VERSION + 1)));
+        packed[0] = VERSION;
         packed.pop();
         assert_eq!(State::unpack(&packed), Err(Unreadable::Length(State::BYTES - 1)));
         assert_eq!(State::unpack(&[]), Err(Unreadable::Length(0)));

@@ -154,10 +154,10 @@ fn sorted<'a>(
 mod tests {
     use super::*;
     use crate::aggregate::state::State;
-    use crate::aggregate::statistic::Statistic;
     use crate::reading::UnixMillis;
     use crate::serve::table::Part;
     use crate::shard::ShardId;
+    use crate::statistic::Statistic;
 
     /// Series `s0` to `s4`; `s1` and `s3` of type `h`, the others `t`; later ones are older.
     fn rows() -> Rows {

@@ -8,9 +8,9 @@ use tokio::sync::Semaphore;
 
 use super::view::{Attributes, NO_ATTRIBUTES};
 use crate::aggregate::state::State;
-use crate::aggregate::statistic::{Statistic, Statistics};
 use crate::reading::{SeriesKey, UnixMillis};
 use crate::shard::ShardId;
+use crate::statistic::{Statistic, Statistics};
 
 /// Long looks at a time; others wait. A guess: as many as small machines have cores, so that
 /// answers of 10,000 rows take neither all memory nor all threads.

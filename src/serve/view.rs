@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::table::Merged;
-use crate::aggregate::statistic::Statistics;
 use crate::reading::{Reading, UnixMillis};
+use crate::statistic::Statistics;
 
 /// A time as RFC 3339 in UTC with milliseconds; `null` outside the years −9999 to 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,8 +180,8 @@ pub(super) struct ErrorBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aggregate::statistic::Statistic;
     use crate::reading::SeriesKey;
+    use crate::statistic::Statistic;
 
     fn merged<'a>(
         series: &'a SeriesKey,

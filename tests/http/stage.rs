@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use streamgauge::aggregate::state::State;
-use streamgauge::aggregate::statistic::Statistic;
 use streamgauge::clock::Clock;
 use streamgauge::payload::NaiveTime;
 use streamgauge::reading::{SeriesKey, UnixMillis};
 use streamgauge::serve::{AuthMode, Deps, ListenerInfo, Readiness, ServeConfig, Server};
 use streamgauge::shard::ShardId;
+use streamgauge::statistic::Statistic;
 use streamgauge::stream::{self, EntryId, Link, Position, ShardKeys};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;

@@ -1,21 +1,13 @@
-//! The statistics of a series: one file each, and the list.
+//! What a statistic is, and the list of all. No I/O, no clock.
 //!
-//! To add one: a file that implements [`Statistic`], and one line in `statistics!` below. The law
-//! tests at the foot of this file then run on it.
+//! The law tests at the foot of this file run on the whole list.
 
-mod ends;
-mod extent;
-mod moments;
-
-pub use ends::Ends;
-pub use extent::Extent;
-pub use moments::Moments;
-
+use super::{Ends, Extent, Moments, Unpack};
 use crate::reading::UnixMillis;
 
 /// Something that can be folded from readings and merged from parts.
 ///
-/// Merging is associative and commutative (for readings at different times), and
+/// Merging is associative, for readings at different times also commutative, and
 /// [`Default::default`] is neutral.
 pub trait Statistic: Default + Clone + PartialEq + std::fmt::Debug {
     /// How many bytes it takes when packed.
@@ -25,7 +17,7 @@ pub trait Statistic: Default + Clone + PartialEq + std::fmt::Debug {
     fn fold(&mut self, value: f64, measured_at: UnixMillis);
 
     /// Takes in what was folded elsewhere. Callers merge shards in ascending order: of two
-    /// readings at one time the later shard's is the last.
+    /// readings at one time the earlier shard's is the first, and the later shard's the last.
     fn merge(&mut self, other: &Self);
 
     /// Appends exactly [`Statistic::BYTES`] bytes.
@@ -70,41 +62,8 @@ statistics! {
     moments: Moments,
     /// Smallest and largest value.
     extent: Extent,
-    /// First and last time, last value.
+    /// First and last time and value.
     ends: Ends,
-}
-
-/// Reads fixed-width little-endian fields from the front of a slice.
-#[derive(Debug)]
-pub struct Unpack<'a>(pub &'a [u8]);
-
-impl Unpack<'_> {
-    /// The next `N` bytes; `None` at the end.
-    pub fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*head)
-    }
-
-    /// The next unsigned number.
-    pub fn u64(&mut self) -> Option<u64> {
-        self.bytes().map(u64::from_le_bytes)
-    }
-
-    /// The next signed number.
-    pub fn i64(&mut self) -> Option<i64> {
-        self.bytes().map(i64::from_le_bytes)
-    }
-
-    /// The next short unsigned number.
-    pub fn u32(&mut self) -> Option<u32> {
-        self.bytes().map(u32::from_le_bytes)
-    }
-
-    /// The next double, bit for bit.
-    pub fn f64(&mut self) -> Option<f64> {
-        self.bytes().map(f64::from_le_bytes)
-    }
 }
 
 #[cfg(test)]
@@ -146,6 +105,11 @@ mod tests {
         })
     }
 
+    /// Many of them at one time: parts in their order make the same whole.
+    fn tied() -> impl Strategy<Value = Vec<(f64, i64)>> {
+        prop::collection::vec((-1e6..1e6, -2i64..3), 0..50)
+    }
+
     proptest! {
         #[test]
         fn merging_parts_equals_folding_the_whole(all in readings(), cut in 0usize..50) {
@@ -153,6 +117,16 @@ mod tests {
             let (left, right) = (folded(left), folded(right));
             prop_assert!(close(&merged(&[&left, &right]), &folded(&all)));
             prop_assert!(close(&merged(&[&right, &left]), &folded(&all)));
+        }
+
+        #[test]
+        fn merging_is_associative(all in tied(), cut in 0usize..50, step in 0usize..50) {
+            let (left, rest) = all.split_at(cut.min(all.len()));
+            let (middle, right) = rest.split_at(step.min(rest.len()));
+            let (left, middle, right) = (folded(left), folded(middle), folded(right));
+            let (front, back) = (merged(&[&left, &middle]), merged(&[&middle, &right]));
+            prop_assert!(close(&merged(&[&front, &right]), &merged(&[&left, &back])));
+            prop_assert!(close(&merged(&[&left, &back]), &folded(&all)));
         }
 
         #[test]
