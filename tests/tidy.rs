@@ -64,6 +64,7 @@ const PURE: &[&str] = &[
     "aggregate/fold.rs",
     "aggregate/state.rs",
     "history/block.rs",
+    "history/codec/",
     "serve/ws/backlog.rs",
     "serve/ws/conflate.rs",
     "serve/ws/follow.rs",

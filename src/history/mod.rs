@@ -6,6 +6,7 @@
 //! Knows nothing of: statistics, payload formats, browsers.
 
 mod block;
+pub mod codec;
 mod error;
 mod gather;
 mod query;
