@@ -23,7 +23,7 @@ impl Flags {
     pub const PROPERTIES: Self = Self(1 << 4);
     /// Refused at the door; a reason follows.
     pub const REFUSED: Self = Self(1 << 5);
-    /// A control message.
+    /// A control message: ours, not a sensor's. Its topic is empty (see [`Control`]).
     pub const CONTROL: Self = Self(1 << 6);
 
     /// Both sets together.
@@ -55,4 +55,14 @@ pub struct Message<'a> {
     pub received_at: UnixMillis,
     /// Set when the door refuses it: it then travels to the dead letters with its payload cut.
     pub refused: Option<Refusal>,
+}
+
+/// What a control message tells the owner of a shard to do, in its place among the readings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Forget a sensor: all its series with their history. Totals stay.
+    Delete {
+        /// 1–128 bytes without control characters.
+        sensor_id: Box<str>,
+    },
 }

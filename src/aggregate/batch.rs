@@ -137,6 +137,10 @@ impl Decomposer {
         if let Some(refusal) = message.refused {
             return Err(refusal);
         }
+        // A control message has no readings; folding does not know yet what it tells.
+        if message.flags.has(Flags::CONTROL) {
+            return Err(Refusal::UnknownFlag);
+        }
         let input = Input {
             topic: message.topic,
             payload: message.payload,

@@ -10,7 +10,7 @@ use redis::Cmd;
 
 use super::position::EntryId;
 use crate::ingest::Lot;
-use crate::message::{Flags, Message};
+use crate::message::{Control, Flags, Message};
 use crate::reading::UnixMillis;
 use crate::refusal::Refusal;
 
@@ -20,13 +20,14 @@ const HEADER: &[u8] = b"@";
 const VERSION: &str = "1";
 /// A message received later than this after the first says so itself (design §5).
 const PLAIN_WITHIN_MS: i64 = 10;
-/// The flags that this version can read. A control message is none of them yet.
+/// The flags that this version can read.
 const KNOWN: u8 = Flags::DUP.0
     | Flags::RETAINED.0
     | Flags::WILL.0
     | Flags::HTTP.0
     | Flags::PROPERTIES.0
-    | Flags::REFUSED.0;
+    | Flags::REFUSED.0
+    | Flags::CONTROL.0;
 
 /// Who wrote an entry: 64 random bits, written as 16 hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -169,8 +170,8 @@ impl Entry {
     }
 
     /// The messages in order; the index is their place in the entry. A message with a flag that
-    /// this version does not know, or of an entry that is not ours, comes refused as
-    /// [`Refusal::UnknownFlag`].
+    /// this version does not know, a control message that it cannot read, or one of an entry that
+    /// is not ours, comes refused as [`Refusal::UnknownFlag`].
     pub fn messages(&self) -> impl ExactSizeIterator<Item = Message<'_>> {
         let received_at = match self.header {
             Some(header) => header.received_at,
@@ -179,7 +180,8 @@ impl Entry {
         let ours = self.header.is_some();
         self.pairs.iter().map(move |(field, payload)| {
             let message = match field.split_first() {
-                Some((0, flagged)) if ours => parse_flagged(flagged, received_at),
+                Some((0, flagged)) if ours => parse_flagged(flagged, received_at)
+                    .filter(|message| is_readable(message, payload)),
                 _ => std::str::from_utf8(field).ok().filter(|_| ours).map(|topic| Message {
                     topic,
                     payload: &[],
@@ -225,6 +227,12 @@ fn parse_flagged(flagged: &[u8], entry_at: UnixMillis) -> Option<Message<'_>> {
         received_at: UnixMillis(entry_at.0.saturating_add(after_ms)),
         refused,
     })
+}
+
+/// Whether a message, but for its payload, and its payload fit: a control message's must.
+fn is_readable(message: &Message<'_>, payload: &[u8]) -> bool {
+    let is_control = message.flags.has(Flags::CONTROL) && message.refused.is_none();
+    !is_control || (message.topic.is_empty() && Control::parse(payload).is_some())
 }
 
 fn write_leb128(mut number: u64, bytes: &mut Vec<u8>) {
@@ -367,6 +375,24 @@ mod tests {
         let messages: Vec<_> = entry.messages().collect();
         assert_eq!(messages[0].refused, Some(Refusal::UnknownFlag));
         assert_eq!((messages[1].topic, messages[1].refused), ("sensors/b/t", None));
+    }
+
+    #[test]
+    fn a_control_message_that_cannot_be_read_is_refused() {
+        let check = |field: &[u8], payload: &[u8], refused| {
+            let header = b"1 00000000000000ab 1 1 1000 1".to_vec();
+            let pairs = vec![(b"@".to_vec(), header), (field.to_vec(), payload.to_vec())];
+            let entry = Entry::new(EntryId::ZERO, pairs);
+            let message = entry.messages().next().unwrap();
+            assert_eq!(message.refused, refused, "{field:?}");
+            assert_eq!(message.control().is_some(), refused.is_none());
+        };
+        let unknown = Some(Refusal::UnknownFlag);
+        check(b"\0\x40\0", br#"{"delete":"a"}"#, None);
+        check(b"\0\x40\0", br#"{"rename":"a"}"#, unknown);
+        check(b"\0\x40\0", b"", unknown);
+        check(b"\0\x40\0sensors/a/t", br#"{"delete":"a"}"#, unknown);
+        check(b"\0\x60\0\x01", br#"{"delete":"a"}"#, Some(Refusal::BadJson));
     }
 
     #[test]

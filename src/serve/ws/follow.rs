@@ -75,7 +75,7 @@ impl Follower {
                 Judgement::Next => {}
             }
             for (index, message) in (0..).zip(entry.messages()) {
-                if message.refused.is_none() {
+                if message.refused.is_none() && !message.flags.has(Flags::CONTROL) {
                     let position = Position { entry: entry.id, index };
                     lookouts.push(Lookout { position, message });
                 }
