@@ -19,5 +19,5 @@ pub use block::{
 };
 pub use error::Error;
 pub use query::{Cursor, LIMIT_DEFAULT, Point, Range, SeriesReadings, read};
-pub use span::{DAY_MS, HOUR_MS, Resolution, Share, Shelf, Span, StoredReading};
+pub use span::{DAY_MS, HOUR_MS, Resolution, Retentions, Share, Shelf, Span, StoredReading, after};
 pub use spans::{Kept, Spans, span_field};

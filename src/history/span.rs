@@ -7,6 +7,7 @@
 //! the inventory.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::reading::UnixMillis;
 
@@ -105,6 +106,42 @@ impl Share {
             Self::Hours => "hours",
         }
     }
+}
+
+/// How long each share is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retentions {
+    /// Raw readings.
+    pub readings: Duration,
+    /// 1-minute windows.
+    pub minutes: Duration,
+    /// 1-hour windows.
+    pub hours: Duration,
+}
+
+impl Retentions {
+    /// That of a share.
+    #[must_use]
+    pub const fn of(&self, share: Share) -> Duration {
+        match share {
+            Share::Readings => self.readings,
+            Share::Minutes => self.minutes,
+            Share::Hours => self.hours,
+        }
+    }
+
+    /// The longest of all: attributes are kept as long.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        self.readings.max(self.minutes).max(self.hours)
+    }
+}
+
+/// The time that lies `duration` after another; the end of time when that is too far.
+#[must_use]
+pub fn after(time: UnixMillis, duration: Duration) -> UnixMillis {
+    let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    UnixMillis(time.0.saturating_add(millis))
 }
 
 /// One kind of storage.
