@@ -5,6 +5,7 @@
 //! Refused: points that cannot be of their block; skipped and counted as faults.
 //! Knows nothing of: statistics, payload formats, browsers.
 
+mod attributes;
 mod block;
 pub mod codec;
 mod error;
@@ -13,6 +14,7 @@ mod query;
 mod span;
 mod spans;
 
+pub use attributes::Versions;
 pub use block::{
     BLOCK_BYTES_MAX, Newest, OpenBlock, POINT_BYTES, SPAN_MS, expires_at, points, span_end,
     span_of, span_start, write_point,
