@@ -3,7 +3,7 @@
 //! In: bytes that the commit of [`crate::aggregate`] writes. Out: the readings of a series between
 //! two times, in order, and the position up to which they are complete.
 //! Refused: points that cannot be of their block; skipped and counted as faults.
-//! Knows nothing of: statistics, payload formats, browsers.
+//! Knows nothing of: payload formats, browsers.
 
 mod attributes;
 mod block;
@@ -13,6 +13,7 @@ mod gather;
 mod query;
 mod span;
 mod spans;
+mod window;
 
 pub use attributes::Versions;
 pub use block::{
@@ -23,3 +24,4 @@ pub use error::Error;
 pub use query::{Cursor, LIMIT_DEFAULT, Point, Range, SeriesReadings, read};
 pub use span::{DAY_MS, HOUR_MS, Resolution, Retentions, Share, Shelf, Span, StoredReading, after};
 pub use spans::{Kept, Spans, span_field};
+pub use window::Window;
