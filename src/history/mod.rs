@@ -7,9 +7,11 @@
 
 mod attributes;
 mod block;
+pub mod budget;
 pub mod codec;
 mod error;
 mod gather;
+pub mod inventory;
 mod query;
 mod span;
 mod spans;
@@ -20,7 +22,9 @@ pub use block::{
     BLOCK_BYTES_MAX, Newest, OpenBlock, POINT_BYTES, SPAN_MS, expires_at, points, span_end,
     span_of, span_start, write_point,
 };
+pub use budget::{Budget, Cut};
 pub use error::Error;
+pub use inventory::Inventory;
 pub use query::{Cursor, LIMIT_DEFAULT, Point, Range, SeriesReadings, read};
 pub use span::{DAY_MS, HOUR_MS, Resolution, Retentions, Share, Shelf, Span, StoredReading, after};
 pub use spans::{Kept, Spans, span_field};
