@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::auth::Auth;
+use super::block_faults::BlockFaults;
 use super::config::{Deps, ServeConfig};
 use super::error::Error;
 use super::host::{HostRules, PublicUrl};
@@ -86,6 +87,7 @@ impl Server {
             table: Arc::default(),
             rates: Rates::default(),
             metrics: Metrics::new(),
+            block_faults: BlockFaults::new(),
             door,
             tasks: tasks.clone(),
             stop: stop.clone(),

@@ -105,6 +105,8 @@ impl Wanted {
             let read = history::read(link, &keys, &series, range, newest)
                 .await
                 .map_err(|error| Fault::history(&error))?;
+            let text = "a state, block or reading that cannot be understood";
+            service.block_faults.note(read.faults, text);
             if read.position.is_empty() {
                 continue;
             }

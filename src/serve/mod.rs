@@ -10,6 +10,7 @@ mod accept;
 mod answer;
 mod assets;
 mod auth;
+mod block_faults;
 mod config;
 mod effort;
 mod error;

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::answer::{self, Answer, Encodings};
 use super::auth::{Auth, Identity};
+use super::block_faults::BlockFaults;
 use super::config::{Deps, ServeConfig};
 use super::error::Fault;
 use super::host::HostRules;
@@ -45,6 +46,8 @@ pub(super) struct Service {
     pub(super) table: Arc<Table>,
     pub(super) rates: Rates,
     pub(super) metrics: Metrics,
+    /// Whoever reads history notes here what could not be decoded.
+    pub(super) block_faults: BlockFaults,
     /// Where WebSockets come into the hub.
     pub(super) door: Door,
     /// Waits for what outlives a request: WebSockets.

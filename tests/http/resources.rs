@@ -123,6 +123,7 @@ fn totals_add_up_over_the_shards() {
     assert_eq!((&totals["lag"], &totals["received"]), (&json!(6), &json!(14)));
     assert_eq!(stats["shards"][0]["owner"], "n1");
     assert_eq!(stats["shards"][1]["owner"], json!(null));
+    assert_eq!(stats["history"]["faults"], json!({"count": 0, "last": null}));
     assert_eq!(stats["listener"], json!({"port": 1883, "username": "device"}));
     assert_eq!((&stats["connections"], &stats["clients"]), (&json!(1), &json!(0)));
 }

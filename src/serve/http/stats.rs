@@ -31,6 +31,7 @@ pub(in crate::serve) struct Stats {
     /// Messages by the reason for which they were set aside.
     dead_letters: BTreeMap<&'static str, u64>,
     shards: Vec<Shard>,
+    history: History,
     /// Where devices reach this process.
     listener: Option<Listener>,
     /// HTTP connections of this process.
@@ -90,6 +91,22 @@ struct Shard {
     totals: Figures,
 }
 
+/// Readings and windows at rest.
+#[derive(Debug, Serialize, ToSchema)]
+struct History {
+    /// What could not be decoded since this process began.
+    faults: Faults,
+}
+
+/// Blocks that could not be decoded; the rest of what was asked for was answered.
+#[derive(Debug, Serialize, ToSchema)]
+struct Faults {
+    /// A block that is read twice counts twice.
+    count: u64,
+    /// The last one.
+    last: Option<String>,
+}
+
 /// Where devices reach this process.
 #[derive(Debug, Serialize, ToSchema)]
 struct Listener {
@@ -124,6 +141,7 @@ fn stats(service: &Service, figures: &[ShardFigures]) -> Stats {
         (rows.as_of, rows.len(), rows.sensors())
     };
     let listener = service.deps.listener.borrow().clone();
+    let (count, last) = service.block_faults.seen();
     Stats {
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: service.started.elapsed().as_secs(),
@@ -134,6 +152,7 @@ fn stats(service: &Service, figures: &[ShardFigures]) -> Stats {
         totals,
         dead_letters: letters,
         shards: figures.iter().map(Shard::new).collect(),
+        history: History { faults: Faults { count, last } },
         listener: listener.map(|it| Listener { port: it.port, username: it.username }),
         connections: service.metrics.connections(),
         clients: service.metrics.clients(),
