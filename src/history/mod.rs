@@ -5,6 +5,7 @@
 //! Refused: points that cannot be of their block; skipped and counted as faults.
 //! Knows nothing of: payload formats, browsers.
 
+pub mod answer;
 mod attributes;
 mod block;
 pub mod budget;
@@ -13,6 +14,7 @@ mod error;
 mod gather;
 pub mod inventory;
 mod query;
+mod reader;
 mod span;
 mod spans;
 mod window;
@@ -26,6 +28,7 @@ pub use budget::{Budget, Cut};
 pub use error::Error;
 pub use inventory::Inventory;
 pub use query::{Cursor, LIMIT_DEFAULT, Point, Range, SeriesReadings, read};
+pub use reader::Reader;
 pub use span::{DAY_MS, HOUR_MS, Resolution, Retentions, Share, Shelf, Span, StoredReading, after};
 pub use spans::{Kept, Spans, span_field};
 pub use window::Window;
