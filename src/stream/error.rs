@@ -9,6 +9,19 @@ pub enum Error {
     /// Redis did not answer, or refused; back off and try again.
     #[error("redis: {0}")]
     Redis(#[from] redis::RedisError),
+    /// Some shards did not take what all of them must have; try again, under a new producer.
+    #[error("{refused} of {all} shards refused it, the first of them shard {shard}: {cause}")]
+    Partly {
+        /// How many refused it.
+        refused: usize,
+        /// How many were asked.
+        all: usize,
+        /// The first that refused it.
+        shard: u16,
+        /// What Redis said there.
+        #[source]
+        cause: redis::RedisError,
+    },
     /// Redis answered something that our protocol does not know; the data was touched by others.
     #[error("{key} holds something unexpected: {what}")]
     Foreign {
@@ -29,7 +42,7 @@ impl Error {
     pub const fn is_permanent(&self) -> bool {
         match self {
             Self::Address(_) | Self::Foreign { .. } | Self::Settings(_) => true,
-            Self::Redis(_) => false,
+            Self::Redis(_) | Self::Partly { .. } => false,
         }
     }
 

@@ -9,7 +9,7 @@ pub mod catalogue;
 pub mod commit;
 mod connection;
 mod consumer;
-mod control;
+pub mod control;
 pub mod credentials;
 mod dataset;
 pub mod entry;
