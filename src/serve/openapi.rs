@@ -1,5 +1,6 @@
 //! The OpenAPI document, made from the table of routes, so that it cannot say anything else.
 
+use hyper::Method;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, PathItem,
@@ -34,10 +35,14 @@ pub(super) fn document() -> OpenApi {
     let error = shape::<ErrorBody>(&mut schemas);
     let mut paths = PathsBuilder::new();
     for route in ROUTES {
-        let method =
-            if route.method == hyper::Method::GET { HttpMethod::Get } else { HttpMethod::Post };
+        let (method, status) = match route.method {
+            Method::GET => (HttpMethod::Get, "200"),
+            // The deletion is stored, and applied in its turn.
+            Method::DELETE => (HttpMethod::Delete, "202"),
+            _ => (HttpMethod::Post, "200"),
+        };
         let answer = route.answer.map(|answer| answer(&mut schemas));
-        let operation = operation(route, answer.as_deref(), &error);
+        let operation = operation(route, (status, answer.as_deref()), &error);
         paths = paths.path(route.pattern.replace("{*", "{"), PathItem::new(method, operation));
     }
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
@@ -52,11 +57,12 @@ pub(super) fn document() -> OpenApi {
         .build()
 }
 
-fn operation(route: &Route, answer: Option<&str>, error: &str) -> Operation {
+/// `answer` is the status of a good answer, and the name of its shape.
+fn operation(route: &Route, answer: (&str, Option<&str>), error: &str) -> Operation {
     let content =
         |name: &str| ContentBuilder::new().schema(Some(Ref::from_schema_name(name))).build();
     let mut good = ResponseBuilder::new().description(route.about);
-    if let Some(name) = answer {
+    if let Some(name) = answer.1 {
         good = good.content("application/json", content(name));
     }
     let bad = ResponseBuilder::new()
@@ -64,7 +70,7 @@ fn operation(route: &Route, answer: Option<&str>, error: &str) -> Operation {
         .content("application/json", content(error));
     let mut operation = OperationBuilder::new()
         .summary(Some(route.about))
-        .response("200", good.build())
+        .response(answer.0, good.build())
         .response("default", bad.build());
     if let Some((_, open)) = route.pattern.split_once('{') {
         let name = open.split('}').next().unwrap_or(open).trim_start_matches('*');
@@ -123,6 +129,17 @@ mod tests {
         listed.sort();
         routes.sort();
         assert_eq!(listed, routes);
+    }
+
+    #[test]
+    fn a_deletion_is_accepted_and_everything_else_is_answered() {
+        let document = serde_json::to_value(document()).unwrap();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                let good = if method == "delete" { "202" } else { "200" };
+                assert!(operation["responses"][good].is_object(), "{method} {path}");
+            }
+        }
     }
 
     #[test]

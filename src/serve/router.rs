@@ -17,7 +17,7 @@ use super::http::{
 use super::openapi::{Schemas, shape};
 use super::query::{Parameter, decode};
 use super::service::{Asked, Service};
-use super::view::SensorList;
+use super::view::{Deleted, SensorList};
 
 /// Who may ask (design §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,10 @@ pub(super) static ROUTES: &[Route] = routes! {
         "Every series with its statistics.", SensorList<'static>;
     GET "/api/sensors/{id}", Known, sensors::one, &[], "The series of one sensor.",
         SensorList<'static>;
+    DELETE "/api/sensors/{id}", Known, sensors::delete, &[],
+        "Deletes a sensor: all its series with statistics, windows and readings; 202 when the \
+         deletion is stored. Totals stay, and a sensor that goes on sending begins anew.",
+        Deleted<'static>;
     GET "/api/sensors/{id}/readings", Known, readings::list, readings::PARAMETERS,
         "Readings of one sensor, ascending by time.", ReadingList<'static>;
     GET "/api/stats", Known, stats::all, &[], "Totals, rates, lag, and every shard.", Stats;
@@ -188,6 +192,9 @@ mod tests {
         assert_eq!(found(&Method::POST, "/api/sensors"), "[GET, HEAD]");
         assert_eq!(found(&Method::PUT, "/signin"), "[GET, HEAD, POST]");
         assert_eq!(found(&Method::POST, "/signin"), "/signin");
+        assert_eq!(found(&Method::PUT, "/api/sensors/a"), "[GET, HEAD, DELETE]");
+        assert_eq!(found(&Method::DELETE, "/api/sensors/a%2Fb"), "/api/sensors/{id} a/b");
+        assert_eq!(found(&Method::DELETE, "/api/sensors"), "[GET, HEAD]");
         assert_eq!(found(&Method::POST, "/nowhere"), "nothing");
     }
 }

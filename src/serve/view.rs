@@ -156,6 +156,14 @@ impl<'a> SensorList<'a> {
     }
 }
 
+/// A sensor whose deletion is stored and will be applied.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Deleted<'a> {
+    pub(super) sensor_id: &'a str,
+    /// Always true; what was not stored is answered with an error.
+    pub(super) deleted: bool,
+}
+
 /// One reading.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReadingRow<'a> {

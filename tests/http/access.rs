@@ -18,6 +18,7 @@ const TABLE: &[(&str, &str, [u16; 4])] = &[
     ("GET", "/metrics", [200, 200, 200, 200]),
     ("GET", "/api/sensors", [401, 401, 200, 200]),
     ("GET", "/api/sensors/kitchen", [401, 401, 200, 200]),
+    ("DELETE", "/api/sensors/kitchen", [401, 401, 202, 202]),
     ("GET", "/api/sensors/kitchen/readings", [401, 401, 200, 200]),
     ("GET", "/api/stats", [401, 401, 200, 200]),
     ("GET", "/api/dead-letters", [401, 401, 200, 200]),

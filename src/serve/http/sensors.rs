@@ -1,9 +1,10 @@
-//! Series with their statistics, out of the table.
+//! Series with their statistics, out of the table; and the way to forget a sensor.
 
 use std::sync::Arc;
 
 use hyper::StatusCode;
 
+use crate::message::Control;
 use crate::serve::answer;
 use crate::serve::error::Fault;
 use crate::serve::listing::{Filter, Sort, select};
@@ -11,7 +12,8 @@ use crate::serve::query::{Kind, Parameter};
 use crate::serve::router::Reply;
 use crate::serve::service::{Asked, Service};
 use crate::serve::table::Rows;
-use crate::serve::view::SensorList;
+use crate::serve::view::{Deleted, SensorList};
+use crate::stream::{catalogue, control};
 
 /// Rows in one answer (design §7).
 pub(in crate::serve) const ROWS_MAX: usize = 10_000;
@@ -64,6 +66,32 @@ pub(in crate::serve) fn one(service: &Arc<Service>, asked: Asked) -> Reply<'_> {
             answer::to_bytes(&SensorList::new(&of_sensor, None, rows.as_of))
         };
         Ok(answer::json_bytes(StatusCode::OK, asked.encodings(), body).await)
+    })
+}
+
+/// `DELETE /api/sensors/{id}`: answers when every shard has the control message. The owners apply
+/// it in its place among the readings.
+pub(in crate::serve) fn delete(service: &Arc<Service>, asked: Asked) -> Reply<'_> {
+    Box::pin(async move {
+        let id = asked.open.clone().unwrap_or_default();
+        let (keys, deps) = (service.shards()?, &service.deps);
+        let is_listed = service.table.read().sensor(&id).next().is_some();
+        if !is_listed {
+            // One that sent a moment ago is not in the table yet.
+            let types = catalogue::types(&deps.link, &keys, &id).await;
+            if types.map_err(|error| Fault::redis(&error))?.is_empty() {
+                return Err(Fault::UnknownSensor(id));
+            }
+        }
+        let control = Control::Delete { sensor_id: id.as_str().into() };
+        let told = control::tell_every_shard(&deps.link, &keys, &control, deps.clock.now()).await;
+        told.map_err(|error| Fault::Unavailable {
+            outside: "the sensor may not be deleted in all shards; delete it again",
+            inside: error.to_string(),
+        })?;
+        tracing::info!(sensor_id = id, "a sensor is deleted, as was asked over HTTP");
+        let body = Deleted { sensor_id: &id, deleted: true };
+        Ok(answer::json(StatusCode::ACCEPTED, asked.encodings(), &body).await)
     })
 }
 
