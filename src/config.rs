@@ -17,7 +17,7 @@ pub use arguments::{Cli, Command, HealthArguments, SimulateArguments};
 pub use error::SettingError;
 pub use settings::{
     Auth, Broker, Durability, Effective, LogFormat, MqttListen, PublicUrl, RedisMemory,
-    RedisTarget, Roles, Secret, Settings,
+    RedisTarget, Roles, RollupRetention, Secret, Settings,
 };
 pub use sources::{Environment, Flags, Origin};
 pub use table::{Kind, VARIABLES, Variable};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::{SettingError, shown};
-use super::settings::{Effective, MqttListen, Roles, Secret, Settings};
+use super::settings::{Effective, MqttListen, Roles, RollupRetention, Secret, Settings};
 use super::sources::{Environment, Flags, Given, Origin, Sources};
 use super::table::{self, VARIABLES};
 use super::value::{self, Impossible, Parsed};
@@ -15,6 +15,10 @@ use crate::ingest::Credentials;
 const RETENTION_MAX: Duration = Duration::from_hours(100 * 365 * 24);
 /// Committed entries are only kept for those who read a moment later: a guess.
 const STREAM_RETENTION_MAX: Duration = Duration::from_hours(7 * 24);
+/// Below a mebibyte not even the spans of few series find room: a guess.
+const HISTORY_BYTES_MIN: u64 = 1 << 20;
+/// A guess at the largest machine: a pebibyte.
+const HISTORY_BYTES_MAX: u64 = 1 << 50;
 /// What an MQTT 3.1.1 packet can carry (§2.2.3).
 const PAYLOAD_BYTES_MAX: u64 = 268_435_455;
 /// Each series takes a few hundred bytes of Redis; a guess at the largest machine.
@@ -96,13 +100,7 @@ impl Reader {
             value::list(text).map(|broker| value::broker(broker, port)).collect()
         });
         let hours = |low, high| move |text: &str| value::duration(text, low, high);
-        for unbuilt in [
-            "STREAMGAUGE_CORS_ORIGINS",
-            "STREAMGAUGE_ROLLUP_RETENTION",
-            "STREAMGAUGE_HISTORY_BYTES",
-        ] {
-            self.optional(unbuilt, value::unbuilt_setting::<()>);
-        }
+        self.optional("STREAMGAUGE_CORS_ORIGINS", value::unbuilt_setting::<()>);
         Settings {
             brokers: brokers.unwrap_or_default(),
             mqtt_credentials: self.credentials(),
@@ -130,6 +128,12 @@ impl Reader {
                 "STREAMGAUGE_READINGS_RETENTION",
                 hours(Duration::from_secs(1), RETENTION_MAX),
             ),
+            rollup_retention: self.or_default("STREAMGAUGE_ROLLUP_RETENTION", |text| {
+                value::rollup_retention(text, RollupRetention::default(), RETENTION_MAX)
+            }),
+            history_bytes: self.optional("STREAMGAUGE_HISTORY_BYTES", |text| {
+                value::bytes(text, HISTORY_BYTES_MIN, HISTORY_BYTES_MAX)
+            }),
             stream_retention: self.or_default(
                 "STREAMGAUGE_STREAM_RETENTION",
                 hours(Duration::ZERO, STREAM_RETENTION_MAX),

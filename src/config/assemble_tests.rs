@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::config::settings::{Auth, Durability, LogFormat, RedisMemory};
+use crate::history::Retentions;
 use crate::payload::NaiveTime;
 
 fn files(path: &Path) -> io::Result<String> {
@@ -88,8 +89,16 @@ const WRONG: &[(&str, &str)] = &[
     ("STREAMGAUGE_READINGS_RETENTION", "24"),
     ("STREAMGAUGE_READINGS_RETENTION", "0s"),
     ("STREAMGAUGE_READINGS_RETENTION", "-1h"),
-    ("STREAMGAUGE_ROLLUP_RETENTION", "1m=7d"),
-    ("STREAMGAUGE_HISTORY_BYTES", "1GiB"),
+    ("STREAMGAUGE_ROLLUP_RETENTION", "7d"),
+    ("STREAMGAUGE_ROLLUP_RETENTION", "1m=7d,1d=400d"),
+    ("STREAMGAUGE_ROLLUP_RETENTION", "1m=0s"),
+    ("STREAMGAUGE_ROLLUP_RETENTION", "1m=7d,1h=soon"),
+    ("STREAMGAUGE_ROLLUP_RETENTION", "1h=1d,1h=2d"),
+    ("STREAMGAUGE_ROLLUP_RETENTION", ","),
+    ("STREAMGAUGE_HISTORY_BYTES", "0"),
+    ("STREAMGAUGE_HISTORY_BYTES", "50%"),
+    ("STREAMGAUGE_HISTORY_BYTES", "1023KiB"),
+    ("STREAMGAUGE_HISTORY_BYTES", "all"),
     ("STREAMGAUGE_STREAM_RETENTION", "soon"),
     ("STREAMGAUGE_MAX_SENSORS", "0"),
     ("STREAMGAUGE_MAX_SENSORS", "many"),
@@ -157,7 +166,8 @@ fn nothing_given_is_the_default_of_every_setting() {
     assert_eq!((settings.mqtt_connections, settings.mqtt_share), (1, None));
     assert_eq!(settings.naive_time, NaiveTime::parse("utc").unwrap());
     assert_eq!(settings.readings_retention, Duration::from_hours(24));
-    assert_eq!(settings.stream_retention, Duration::from_secs(2));
+    assert_eq!(settings.rollup_retention, RollupRetention::default());
+    assert_eq!((settings.history_bytes, settings.stream_retention), (None, Duration::from_secs(2)));
     assert_eq!((settings.max_sensors, settings.max_payload_bytes), (1_000_000, 65_536));
     assert_eq!((settings.auth, settings.api_token), (Auth::Token, None));
     assert_eq!((settings.log.as_str(), settings.log_format), ("info", LogFormat::Text));
@@ -213,6 +223,7 @@ fn other_values_are_read_as_written() {
         ("STREAMGAUGE_READINGS_RETENTION", "7d"),
         ("STREAMGAUGE_MAX_PAYLOAD_BYTES", "64KiB"),
         ("STREAMGAUGE_REDIS_MEMORY", "2GiB"),
+        ("STREAMGAUGE_HISTORY_BYTES", "1.5GiB"),
         ("STREAMGAUGE_AUTH", "none"),
         ("MQTT_USERNAME", "me"),
         ("MQTT_PASSWORD", " spaced "),
@@ -228,8 +239,22 @@ fn other_values_are_read_as_written() {
     assert_eq!(settings.readings_retention, Duration::from_hours(168));
     assert_eq!(settings.max_payload_bytes, 65_536);
     assert_eq!(settings.redis_memory, RedisMemory::Bytes(2 << 30));
+    assert_eq!(settings.history_bytes, Some(3 << 29));
     assert_eq!(settings.auth, Auth::None);
     assert_eq!(settings.mqtt_credentials.unwrap().password, " spaced ");
+}
+
+#[test]
+fn the_retention_of_windows_may_name_one_kind_and_keeps_the_other() {
+    let kept = |text| {
+        let Retentions { minutes, hours, .. } =
+            good(&[("STREAMGAUGE_ROLLUP_RETENTION", text)]).retentions();
+        [minutes, hours].map(|retention| retention.as_secs() / 3600)
+    };
+    assert_eq!(kept("1m=7d,1h=400d"), [168, 9600]);
+    assert_eq!(kept(" 1h = 30d , 1m=1h"), [1, 720]);
+    assert_eq!(kept("1m=2d"), [48, 9600]);
+    assert_eq!(kept("1h=1d"), [168, 24]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::sources::Origin;
+use crate::history::Retentions;
 use crate::ingest::{Credentials, TopicFilters};
 use crate::payload::NaiveTime;
 use crate::shard::ShardCount;
@@ -53,6 +54,10 @@ pub struct Settings {
     pub naive_time: NaiveTime,
     /// How long raw readings are kept.
     pub readings_retention: Duration,
+    /// How long windows are kept.
+    pub rollup_retention: RollupRetention,
+    /// Memory for history in bytes; `None`: it follows from what Redis may use.
+    pub history_bytes: Option<u64>,
     /// How long committed entries stay in the streams.
     pub stream_retention: Duration,
     /// Series beyond this are counted as overflow.
@@ -81,6 +86,13 @@ impl Settings {
     #[must_use]
     pub fn uses_data_dir(&self) -> bool {
         self.redis.is_none() || self.secret_key.is_none() || self.api_token.is_none()
+    }
+
+    /// How long each share of history is kept.
+    #[must_use]
+    pub const fn retentions(&self) -> Retentions {
+        let RollupRetention { minutes, hours } = self.rollup_retention;
+        Retentions { readings: self.readings_retention, minutes, hours }
     }
 }
 
@@ -200,6 +212,23 @@ pub enum RedisMemory {
     Bytes(u64),
     /// So much of the machine's or the cgroup's memory, 1–100.
     Percent(u8),
+}
+
+/// How long windows are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RollupRetention {
+    /// Those of a minute.
+    pub minutes: Duration,
+    /// Those of an hour.
+    pub hours: Duration,
+}
+
+impl Default for RollupRetention {
+    /// A week of minutes, and 400 days of hours: a year and the month to compare with.
+    fn default() -> Self {
+        let days = |days: u64| Duration::from_hours(days * 24);
+        Self { minutes: days(7), hours: days(400) }
+    }
 }
 
 /// What a process does; at least one.

@@ -109,8 +109,16 @@ pub const VARIABLES: &[Variable] = &[
     plain("STREAMGAUGE_MQTT_SHARE", "unset", "Group of a shared subscription ($share)"),
     plain("STREAMGAUGE_NAIVE_TIME", "utc", "Zone of timestamps without one: utc, local or IANA"),
     plain("STREAMGAUGE_READINGS_RETENTION", "24h", "How long raw readings are kept"),
-    plain("STREAMGAUGE_ROLLUP_RETENTION", "1m=7d,1h=400d", "How long windows are kept"),
-    plain("STREAMGAUGE_HISTORY_BYTES", "half of maxmemory", "Memory for history"),
+    plain(
+        "STREAMGAUGE_ROLLUP_RETENTION",
+        "1m=7d,1h=400d",
+        "How long 1-minute and 1-hour windows are kept",
+    ),
+    plain(
+        "STREAMGAUGE_HISTORY_BYTES",
+        "half of maxmemory",
+        "Memory for history; the oldest goes when it is used up",
+    ),
     plain("STREAMGAUGE_STREAM_RETENTION", "2s", "How long committed entries stay in the streams"),
     plain("STREAMGAUGE_MAX_SENSORS", "1000000", "Series beyond this are counted as overflow"),
     plain("STREAMGAUGE_MAX_PAYLOAD_BYTES", "65536", "Larger payloads become dead letters"),

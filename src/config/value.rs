@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::settings::{Auth, RedisTarget, Roles};
+use super::settings::{Auth, RedisTarget, Roles, RollupRetention};
 use super::settings::{Broker, Durability, LogFormat, MqttListen, PublicUrl, RedisMemory};
+use crate::history::Resolution;
 use crate::ingest::TopicFilters;
 use crate::payload::NaiveTime;
 use crate::shard::ShardCount;
@@ -76,6 +77,38 @@ pub(super) fn bytes(text: &str, low: u64, high: u64) -> Parsed<u64> {
         Ok(size) if (low..=high).contains(&size.0) => Ok(size.0),
         Ok(_) => impossible("is out of range", allowed),
         Err(_) => impossible("is not a size", allowed),
+    }
+}
+
+/// How long windows are kept, such as `1m=7d,1h=400d`; what is left out is as in `rest`.
+pub(super) fn rollup_retention(
+    text: &str,
+    rest: RollupRetention,
+    high: Duration,
+) -> Parsed<RollupRetention> {
+    const ALLOWED: &str = "1m=<time>,1h=<time>, or one of both, each once, such as 1m=7d,1h=400d";
+    let mut given = [None, None];
+    for item in list(text) {
+        let Some((window, time)) = item.split_once('=') else {
+            return impossible(format!("has {item:?}, which is not window=time"), ALLOWED);
+        };
+        let resolutions = Resolution::ALL.into_iter().zip(&mut given);
+        let named = resolutions.filter(|(resolution, _)| resolution.name() == window.trim());
+        let Some((_, place)) = named.into_iter().next() else {
+            return impossible(format!("has windows of {window:?}, which are not kept"), ALLOWED);
+        };
+        let time = duration(time.trim(), Duration::from_secs(1), high)
+            .or_else(|it| impossible(format!("has {item:?}, whose time {}", it.why), ALLOWED))?;
+        if place.replace(time).is_some() {
+            return impossible(format!("says {} twice", window.trim()), ALLOWED);
+        }
+    }
+    match given {
+        [None, None] => impossible("says nothing", ALLOWED),
+        [minutes, hours] => Ok(RollupRetention {
+            minutes: minutes.unwrap_or(rest.minutes),
+            hours: hours.unwrap_or(rest.hours),
+        }),
     }
 }
 

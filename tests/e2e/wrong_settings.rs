@@ -40,8 +40,6 @@ fn a_feature_that_is_not_built_yet_is_refused_by_name() {
         ("REDIS_URL", "rediss://host"),
         ("REDIS_URL", "redis+cluster://one,two"),
         ("STREAMGAUGE_DURABILITY", "replica:1"),
-        ("STREAMGAUGE_HISTORY_BYTES", "1GiB"),
-        ("STREAMGAUGE_ROLLUP_RETENTION", "1m=7d"),
         ("STREAMGAUGE_CORS_ORIGINS", "https://example.org"),
     ] {
         let ended = Stage::new().set(name, value).run(LIMIT);
