@@ -31,10 +31,10 @@ const SURE_MAX: f64 = (1_u64 << 51) as f64;
 #[must_use]
 pub fn to_whole(value: f64, exponent: u8) -> Option<i64> {
     let product = value * POWERS_OF_TEN[usize::from(exponent)];
-    // False also for what is not a number.
-    if !(product.abs() <= WHOLE_MAX as f64) {
+    if product.abs() > WHOLE_MAX as f64 {
         return None;
     }
+    // What is not a number becomes 0 here, and is not found again below.
     let whole = nearest(product);
     (from_whole(whole, exponent).to_bits() == value.to_bits()).then_some(whole)
 }
@@ -59,7 +59,17 @@ pub fn exponent_of(value: f64) -> Option<u8> {
     (0..=EXPONENT_MAX).find(|&exponent| to_whole(value, exponent).is_some())
 }
 
-/// The nearest whole number; for numbers within ±[`WHOLE_MAX`]. Without SSE 4.1, which the
+/// The whole number nearest to `value` × 10^`exponent`, as far as an `i64` goes.
+///
+/// # Panics
+/// When `exponent` is above [`EXPONENT_MAX`].
+#[inline]
+#[must_use]
+pub fn scaled(value: f64, exponent: u8) -> i64 {
+    nearest(value * POWERS_OF_TEN[usize::from(exponent)])
+}
+
+/// The nearest whole number, for numbers within ±[`WHOLE_MAX`]. Without SSE 4.1, which the
 /// baseline of x86-64 lacks, `f64::round` is a call; this is an addition.
 #[inline]
 fn nearest(product: f64) -> i64 {

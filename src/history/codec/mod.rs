@@ -5,7 +5,14 @@
 //! Knows nothing of: Redis, spans and shelves, when something is written.
 //!
 //! [`varint`] and [`decimal`] are the words: a number in as many bytes as it needs, and an `f64`
-//! as the whole number that it is a decimal fraction of.
+//! as the whole number that it is a decimal fraction of. [`tail`] takes the newest readings one
+//! at a time, as they arrive.
 
 pub mod decimal;
+pub mod tail;
+#[cfg(test)]
+mod testing;
+mod unreadable;
 pub mod varint;
+
+pub use unreadable::Unreadable;
