@@ -2,9 +2,17 @@
 
 use std::time::Duration;
 
-use metrics::{Counter, Histogram, counter, histogram};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use metrics::{describe_counter, describe_gauge};
 
+use crate::history::{Budget, Coverage, Share};
 use crate::stream::commit::{Call, Verdict};
+
+const HISTORY_BYTES: &str = "streamgauge_history_bytes";
+const BUDGET_BYTES: &str = "streamgauge_history_budget_bytes";
+const OLDEST: &str = "streamgauge_history_oldest_timestamp_seconds";
+const EVICTED_SPANS: &str = "streamgauge_history_evicted_spans_total";
+const EVICTED_BYTES: &str = "streamgauge_history_evicted_bytes_total";
 
 /// An owner's numbers; all shards share them.
 #[derive(Clone)]
@@ -40,6 +48,119 @@ impl OwnerMetrics {
             Verdict::Fenced | Verdict::Conflict | Verdict::Pending | Verdict::Reload => {
                 self.refused.increment(1);
             }
+        }
+    }
+}
+
+/// What the keeper sees of all shards. Every process that aggregates shows the same.
+#[derive(Debug)]
+pub(super) struct KeeperMetrics {
+    /// By [`Share::index`], as [`KeeperMetrics::oldest`].
+    bytes: [Gauge; 3],
+    oldest: [Gauge; 3],
+    budget: Gauge,
+}
+
+impl KeeperMetrics {
+    pub fn new() -> Self {
+        describe_gauge!(HISTORY_BYTES, "What history takes in Redis, by share, over all shards");
+        describe_gauge!(BUDGET_BYTES, "What history may take in Redis (STREAMGAUGE_HISTORY_BYTES)");
+        describe_gauge!(
+            OLDEST,
+            "Since when history is complete, by share; seconds since 1970, 0 when nothing is kept"
+        );
+        Self {
+            bytes: Share::ALL.map(|share| gauge!(HISTORY_BYTES, "share" => share.name())),
+            oldest: Share::ALL.map(|share| gauge!(OLDEST, "share" => share.name())),
+            budget: gauge!(BUDGET_BYTES),
+        }
+    }
+
+    /// What is kept of a share.
+    pub fn kept(&self, share: Share, coverage: &Coverage) {
+        self.bytes[share.index()].set(coverage.bytes as f64);
+        let from = coverage.between.map_or(0, |(from, _)| from.0);
+        self.oldest[share.index()].set(from as f64 / 1000.0);
+    }
+
+    /// What all shares together may take.
+    pub fn budget(&self, budget: Budget) {
+        self.budget.set(budget.bytes as f64);
+    }
+}
+
+/// Why a span of history is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It was kept as long as it should be.
+    Retention,
+    /// The memory for history was used up.
+    Budget,
+}
+
+impl Cause {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Retention, Self::Budget];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Retention => "retention",
+            Self::Budget => "budget",
+        }
+    }
+}
+
+/// What owners evicted; all shards share it.
+#[derive(Clone)]
+pub struct EvictionMetrics {
+    /// By [`Share::index`] and cause: spans and bytes.
+    evicted: [[(Counter, Counter); 2]; 3],
+}
+
+impl EvictionMetrics {
+    /// Resolves the handles with the recorder that is installed now.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "it registers metrics, which is no default")]
+    pub fn new() -> Self {
+        describe_counter!(EVICTED_SPANS, "Spans of history evicted, by share and cause");
+        describe_counter!(EVICTED_BYTES, "What evicted spans took in Redis, by share and cause");
+        let handles = |share: Share, cause: Cause| {
+            let (share, cause) = (share.name(), cause.name());
+            let spans = counter!(EVICTED_SPANS, "share" => share, "cause" => cause);
+            (spans, counter!(EVICTED_BYTES, "share" => share, "cause" => cause))
+        };
+        let of_share = |share| Cause::ALL.map(|cause| handles(share, cause));
+        Self { evicted: Share::ALL.map(of_share) }
+    }
+
+    /// So many spans of a share are gone, which together took `bytes`.
+    pub fn evicted(&self, share: Share, cause: Cause, spans: u64, bytes: u64) {
+        let (of_spans, of_bytes) = &self.evicted[share.index()][cause as usize];
+        of_spans.increment(spans);
+        of_bytes.increment(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn evictions_are_counted_by_share_and_cause() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let metrics = metrics::with_local_recorder(&recorder, EvictionMetrics::new);
+        metrics.evicted(Share::Minutes, Cause::Budget, 2, 300);
+        metrics.evicted(Share::Hours, Cause::Retention, 1, 70);
+        let shown = recorder.handle().render();
+        for line in [
+            "streamgauge_history_evicted_spans_total{share=\"minutes\",cause=\"budget\"} 2",
+            "streamgauge_history_evicted_bytes_total{share=\"minutes\",cause=\"budget\"} 300",
+            "streamgauge_history_evicted_bytes_total{share=\"hours\",cause=\"retention\"} 70",
+            "streamgauge_history_evicted_spans_total{share=\"readings\",cause=\"budget\"} 0",
+        ] {
+            assert!(shown.lines().any(|shown| shown == line), "{line} is not in\n{shown}");
         }
     }
 }

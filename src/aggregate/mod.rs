@@ -5,7 +5,9 @@
 //! Knows nothing of: MQTT, HTTP, browsers.
 
 mod batch;
+mod episodes;
 mod fold;
+mod keeper;
 mod metrics;
 mod owner;
 mod ownership;
@@ -19,6 +21,8 @@ mod tests;
 mod trail;
 
 pub use fold::{FoldConfig, Loaded, Needs};
+pub use keeper::Keeper;
+pub use metrics::{Cause, EvictionMetrics};
 pub use owner::{Action, BATCH_LIMITS, Ended, Event, Owner};
 pub use ownership::{Member, Ownership, Pace};
 pub use plan::BatchLimits;

@@ -10,6 +10,7 @@ mod attributes;
 mod block;
 pub mod budget;
 pub mod codec;
+mod coverage;
 mod error;
 mod gather;
 pub mod inventory;
@@ -25,6 +26,7 @@ pub use block::{
     span_of, span_start, write_point,
 };
 pub use budget::{Budget, Cut};
+pub use coverage::Coverage;
 pub use error::Error;
 pub use inventory::Inventory;
 pub use query::{Cursor, LIMIT_DEFAULT, Point, Range, SeriesReadings, read};

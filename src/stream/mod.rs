@@ -14,6 +14,7 @@ pub mod credentials;
 mod dataset;
 pub mod entry;
 mod error;
+pub mod inventory;
 pub mod keys;
 pub mod lag;
 mod ledger;
