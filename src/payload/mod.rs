@@ -20,6 +20,7 @@ mod tests;
 pub use decoder::{Decoded, Decoder, Format, Input, READINGS_PER_MESSAGE_MAX};
 pub use meaning::FUTURE_MS_MAX;
 pub use naive_time::{NaiveTime, UnknownZone};
+pub use timestamp::read_timestamp;
 
 /// Every payload format, in the order in which they are tried.
 ///

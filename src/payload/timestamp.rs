@@ -9,7 +9,7 @@
 
 use crate::reading::UnixMillis;
 
-use super::naive_time::Zone;
+use super::naive_time::{NaiveTime, Zone};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -18,6 +18,14 @@ const DAY_MS: i64 = 86_400_000;
 const EARLIEST: i64 = -377_705_023_201_000;
 /// See [`EARLIEST`].
 const LATEST: i64 = 253_402_207_200_999;
+
+/// Reads a time that a person or a program asks for as messages write theirs: RFC 3339 and its
+/// relatives, or a number since 1970 whose unit is told by its magnitude. `None` when it cannot be
+/// read, or lies outside the years −9999 to 9999.
+#[must_use]
+pub fn read_timestamp(text: &str, naive_time: &NaiveTime) -> Option<UnixMillis> {
+    from_text(text, &Zone::from(naive_time.clone()))
+}
 
 /// Reads a timestamp that was written as text; `None` when it cannot be read.
 pub(super) fn from_text(text: &str, zone: &Zone) -> Option<UnixMillis> {

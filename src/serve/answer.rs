@@ -3,18 +3,17 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
+use super::body::{Body, Pages};
 use super::error::Fault;
 use super::table::{Rows, Table};
 use super::view::ErrorBody;
 
 /// What a handler gives back.
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Body>;
 
 /// Shorter answers fit one TCP segment as they are: compressing them saves nothing.
 const COMPRESS_BYTES_MIN: usize = 1024;
@@ -22,7 +21,7 @@ const COMPRESS_BYTES_MIN: usize = 1024;
 /// millisecond (a guess from gzip's usual 50–100 MB/s at level 4).
 const INLINE_BYTES_MAX: usize = 64 << 10;
 /// Level 4 of gzip: most of the gain for JSON at a third of the default's time (a guess).
-const GZIP_LEVEL: u32 = 4;
+pub(super) const GZIP_LEVEL: u32 = 4;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -95,8 +94,17 @@ pub(super) fn see_other(location: &str) -> Result<Answer, Fault> {
 
 /// An answer of plain text.
 pub(super) fn text(status: StatusCode, content_type: &'static str, body: String) -> Answer {
-    let mut answer = Answer::new(Full::from(body));
+    let mut answer = Answer::new(Body::from(body));
     *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// An answer whose pages are made while the client takes them.
+pub(super) fn pages(content_type: &'static str, pages: Pages) -> Answer {
+    let mut answer = Answer::new(Body::Pages(pages));
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -164,7 +172,7 @@ pub(super) async fn json_bytes(status: StatusCode, encodings: Encodings, bytes: 
 }
 
 fn json_of(status: StatusCode, bytes: Vec<u8>, gzipped: bool) -> Answer {
-    let mut answer = Answer::new(Full::from(bytes));
+    let mut answer = Answer::new(Body::from(bytes));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);

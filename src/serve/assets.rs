@@ -1,7 +1,6 @@
 //! The page, embedded by `build.rs` as it is, as brotli and as gzip.
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 
@@ -47,7 +46,7 @@ impl Asset {
         if let Some(encoding) = encoding {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
         }
-        *answer.body_mut() = Full::new(Bytes::from_static(bytes));
+        *answer.body_mut() = Bytes::from_static(bytes).into();
         answer
     }
 

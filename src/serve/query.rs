@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use super::error::Fault;
+use crate::payload::{NaiveTime, read_timestamp};
 use crate::reading::UnixMillis;
 
 /// A parameter that a route knows.
@@ -70,19 +71,35 @@ impl Query {
         self.0.iter().any(|(other, _)| other == name)
     }
 
-    /// A time as RFC 3339, or as milliseconds since 1970; `None` when it is absent.
-    pub(super) fn time(&self, name: &str) -> Result<Option<UnixMillis>, Fault> {
+    /// A time as messages may carry one (design §6); `None` when it is absent.
+    pub(super) fn time(
+        &self,
+        name: &str,
+        naive_time: &NaiveTime,
+    ) -> Result<Option<UnixMillis>, Fault> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        if let Ok(millis) = text.parse() {
-            return Ok(Some(UnixMillis(millis)));
-        }
-        match text.parse::<jiff::Timestamp>() {
-            Ok(time) => Ok(Some(UnixMillis(time.as_millisecond()))),
-            Err(_) => Err(Fault::BadRequest(format!(
+        read_timestamp(text, naive_time).map(Some).ok_or_else(|| {
+            Fault::BadRequest(format!(
                 "parameter `{name}` is {text:?}; allowed: a time as 2024-01-01T12:00:00Z, or \
-                 milliseconds since 1970"
-            ))),
-        }
+                 seconds, milliseconds, microseconds or nanoseconds since 1970"
+            ))
+        })
+    }
+
+    /// One of some choices by its name; `None` when it is absent.
+    pub(super) fn one_of<T: Copy>(
+        &self,
+        name: &str,
+        choices: &[T],
+        name_of: fn(T) -> &'static str,
+    ) -> Result<Option<T>, Fault> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let choice = choices.iter().find(|choice| name_of(**choice) == text);
+        choice.copied().map(Some).ok_or_else(|| {
+            let allowed: Vec<&str> = choices.iter().map(|choice| name_of(*choice)).collect();
+            let allowed = allowed.join(", ");
+            Fault::BadRequest(format!("parameter `{name}` is {text:?}; allowed: {allowed}"))
+        })
     }
 
     /// A whole number within bounds; `None` when it is absent.

@@ -4,35 +4,14 @@
 
 use std::sync::LazyLock;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+pub(super) use super::moment::Moment;
 use super::table::Merged;
 use crate::reading::{Reading, UnixMillis};
 use crate::statistic::Statistics;
-
-/// A time as RFC 3339 in UTC with milliseconds; `null` outside the years −9999 to 9999.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment(pub(super) UnixMillis);
-
-impl std::fmt::Display for Moment {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match jiff::Timestamp::from_millisecond(self.0.0) {
-            Ok(timestamp) => write!(f, "{timestamp:.3}"),
-            Err(_) => f.write_str("out of range"),
-        }
-    }
-}
-
-impl Serialize for Moment {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match jiff::Timestamp::from_millisecond(self.0.0) {
-            Ok(timestamp) => serializer.collect_str(&format_args!("{timestamp:.3}")),
-            Err(_) => serializer.serialize_none(),
-        }
-    }
-}
 
 /// What is known of a series beside its numbers: as sent with its latest reading.
 #[derive(Clone, Debug)]
@@ -164,18 +143,29 @@ pub(super) struct Deleted<'a> {
     pub(super) deleted: bool,
 }
 
-/// One reading.
+/// One reading, or one window.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReadingRow<'a> {
     pub(super) sensor_id: &'a str,
     pub(super) sensor_type: &'a str,
+    /// A window's mean; null when its sum overflowed.
     pub(super) value: f64,
     pub(super) unit: &'a str,
+    /// When a window began.
     #[schema(value_type = String, format = DateTime)]
     pub(super) timestamp: Moment,
     pub(super) location: Option<&'a str>,
     #[schema(value_type = Object)]
     pub(super) metadata: &'a RawValue,
+    /// Only of a window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) min: Option<f64>,
+    /// Only of a window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max: Option<f64>,
+    /// How many readings a window has; only of a window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) count: Option<u64>,
 }
 
 /// What an error says.

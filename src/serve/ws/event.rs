@@ -145,6 +145,9 @@ pub(super) fn sensor_update(observed: &Observed) -> Frame {
         timestamp: Moment(observed.measured_at),
         location: attributes.location.as_deref(),
         metadata: &attributes.metadata,
+        min: None,
+        max: None,
+        count: None,
     };
     let position = format!("{}:{}", observed.shard.0, observed.position);
     frame("sensor_update", &Update { reading, position })

@@ -19,7 +19,6 @@ mod hub;
 mod listen;
 mod live;
 mod patterns;
-mod thin;
 
 pub(super) use client::talk;
 pub(super) use ending::Ending;
