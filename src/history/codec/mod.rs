@@ -6,9 +6,11 @@
 //!
 //! [`varint`] and [`decimal`] are the words: a number in as many bytes as it needs, and an `f64`
 //! as the whole number that it is a decimal fraction of. [`tail`] takes the newest readings one
-//! at a time, as they arrive.
+//! at a time, as they arrive; [`readings`] packs them for good, in columns.
 
+mod column;
 pub mod decimal;
+pub mod readings;
 pub mod tail;
 #[cfg(test)]
 mod testing;

@@ -5,12 +5,9 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// Written by a newer version of the program.
-    #[error("a block of version {0}, which this program does not know")]
+    #[error("version {0}, which this program does not know")]
     Version(u8),
-    /// They end before what they announce.
-    #[error("ends within {0}")]
-    Torn(&'static str),
-    /// They say what cannot be.
-    #[error("damaged: {0}")]
+    /// This part of them ends early or says what cannot be.
+    #[error("damaged {0}")]
     Damaged(&'static str),
 }
