@@ -6,7 +6,9 @@
 
 mod announcement;
 mod doors;
+mod history;
 mod identity;
+mod measure;
 mod watch;
 
 use std::net::SocketAddr;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch as value;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -24,7 +26,8 @@ use tokio_util::task::TaskTracker;
 use self::announcement::{announced, announcement};
 use self::doors::Doors;
 use self::identity::Identity;
-use crate::aggregate::{FoldConfig, Member, OwnerContext, Ownership, own};
+use self::measure::{install_metrics, keep_metrics};
+use crate::aggregate::{FoldConfig, Keeper, Member, OwnerContext, Ownership, own};
 use crate::clock::Clock;
 use crate::config::{self, RedisMemory, Settings};
 use crate::embedded::{RedisServer, RedisState, Simulator, memory_bytes};
@@ -139,6 +142,7 @@ impl App {
         // Before anybody can ask: a process of which nothing is known yet is not ready.
         let redis_part = self.readiness.part("redis");
         let (shards, shards_seen) = value::channel(Arc::from([]));
+        let (budget, budget_seen) = value::channel(None);
         let info = doors.listener.as_ref().map(|listener| ListenerInfo {
             port: listener.local_addr().port(),
             username: identity.devices.as_ref().map(|devices| devices.username.clone()),
@@ -148,6 +152,7 @@ impl App {
             let deps = Deps {
                 link: Arc::clone(&self.link),
                 shards: shards_seen,
+                budget: budget_seen,
                 listener,
                 clock: self.clock.clone(),
                 readiness: self.readiness.clone(),
@@ -163,6 +168,8 @@ impl App {
         let mut unfinished = Vec::new();
         if let Some(dataset) = opened {
             let keys: Vec<ShardKeys> = dataset.shards.ids().map(ShardKeys::new).collect();
+            history::announce(&self.settings, &dataset);
+            budget.send_replace(Some(history::budget(&self.settings, &dataset)));
             shards.send_replace(keys.clone().into());
             let running = self.start(&dataset, &keys, doors, identity)?;
             serving.spawn(watch::redis(
@@ -233,7 +240,7 @@ impl App {
             owners: Stage::default(),
         };
         if self.settings.roles.aggregate {
-            self.start_owners(dataset, &running.owners)?;
+            self.start_owners(dataset, keys, &running.owners)?;
         } else {
             let (link, node) = (Arc::clone(&self.link), self.node.clone());
             let stop = running.owners.stop.clone();
@@ -261,7 +268,15 @@ impl App {
         Ok(running)
     }
 
-    fn start_owners(&self, dataset: &Dataset, stage: &Stage) -> anyhow::Result<()> {
+    fn start_owners(
+        &self,
+        dataset: &Dataset,
+        keys: &[ShardKeys],
+        stage: &Stage,
+    ) -> anyhow::Result<()> {
+        let budget = history::budget(&self.settings, dataset);
+        let keeper = Keeper::new(Arc::clone(&self.link), keys.to_vec(), budget);
+        stage.spawn(keeper.run(stage.stop.clone()));
         let shards = u64::from(dataset.shards.get());
         let context = Arc::new(OwnerContext {
             server: self.server.clone(),
@@ -348,15 +363,6 @@ fn serve_config(settings: &Settings, identity: &Identity) -> anyhow::Result<Serv
     })
 }
 
-/// From here on everything that is counted is kept.
-fn install_metrics() -> anyhow::Result<PrometheusHandle> {
-    // From a tenth of a millisecond, less than one fsync, to ten seconds, when replies time out.
-    let seconds = [1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
-    let all_times = Matcher::Suffix("_seconds".to_owned());
-    let builder = PrometheusBuilder::new().set_buckets_for_metric(all_times, &seconds)?;
-    builder.install_recorder().context("cannot keep metrics")
-}
-
 fn listen_for_signals(
     asked: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
@@ -375,18 +381,4 @@ fn listen_for_signals(
         tracing::warn!("asked twice to stop: ending at once");
         std::process::exit(1);
     })
-}
-
-/// Histograms gather samples until somebody does their upkeep.
-async fn keep_metrics(prometheus: PrometheusHandle, stop: CancellationToken) {
-    let process = metrics_process::Collector::default();
-    process.describe();
-    loop {
-        process.collect();
-        prometheus.run_upkeep();
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = sleep(Duration::from_secs(5)) => {}
-        }
-    }
 }

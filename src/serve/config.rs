@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::readiness::Readiness;
 use crate::clock::Clock;
+use crate::history::Budget;
 use crate::payload::NaiveTime;
 use crate::stream::{Link, ShardKeys};
 
@@ -66,6 +67,8 @@ pub struct Deps {
     pub link: Arc<Link>,
     /// The shards' keys in ascending order; empty until the data set's number of shards is known.
     pub shards: watch::Receiver<Arc<[ShardKeys]>>,
+    /// What history may take; `None` until it is known from the memory of Redis.
+    pub budget: watch::Receiver<Option<Budget>>,
     /// The listener of this process; `None` without one, or not bound yet.
     pub listener: watch::Receiver<Option<ListenerInfo>>,
     /// The wall clock.

@@ -128,9 +128,44 @@ fn totals_add_up_over_the_shards() {
     assert_eq!((&totals["lag"], &totals["received"]), (&json!(6), &json!(14)));
     assert_eq!(stats["shards"][0]["owner"], "n1");
     assert_eq!(stats["shards"][1]["owner"], json!(null));
-    assert_eq!(stats["history"]["faults"], json!({"count": 0, "last": null}));
     assert_eq!(stats["listener"], json!({"port": 1883, "username": "device"}));
     assert_eq!((&stats["connections"], &stats["clients"]), (&json!(1), &json!(0)));
+}
+
+#[test]
+fn what_history_takes_and_covers_is_told_by_share() {
+    let stage = Stage::start();
+    let empty = json!({"bytes": 0, "spans": 0, "covered_from": null, "covered_to": null});
+    let faults = json!({"count": 0, "last": null});
+    let expected = json!({
+        "bytes_max": 1 << 20, "readings": &empty, "minutes": &empty, "hours": &empty,
+        "streams_bytes": 0, "faults": faults,
+    });
+    assert_eq!(stage.get("/api/stats").json()["history"], expected);
+    let hour = |n: i64| 473_000 + n;
+    let put = |shard: u16, fields: &[(String, &str)]| {
+        let mut command = redis::cmd("HSET");
+        stage.redis(command.arg(format!("{{sg:{shard}}}hs")).arg(fields));
+    };
+    let span = |n| format!("h:h{}", hour(n));
+    put(0, &[(span(0), "1000 5"), (span(1), "500 5"), ("w:h1000000".to_owned(), "9 5")]);
+    put(1, &[(span(1), "250 5"), ("e:hours".to_owned(), "5"), (span(9), "no number")]);
+    stage.append(1, 1, &[("a/b/c", "1")]);
+    let history = stage.get("/api/stats").json()["history"].clone();
+    // Beside what is recorded, 224 bytes for each span of each shard.
+    let readings = json!({
+        "bytes": 1750 + 3 * 224, "spans": 2,
+        "covered_from": "2023-12-17T08:00:00.000Z", "covered_to": "2023-12-17T10:00:00.000Z",
+    });
+    assert_eq!((&history["readings"], &history["minutes"]), (&readings, &empty));
+    // A day that is yet to come covers nothing.
+    let hours = json!({"bytes": 233, "spans": 1, "covered_from": null, "covered_to": null});
+    assert_eq!(history["hours"], hours);
+    assert!(history["streams_bytes"].as_u64().unwrap() > 100, "{history}");
+    // An hour that one shard has lost is not covered, though the other has it.
+    put(1, &[("e:readings".to_owned(), &(hour(1) * 3_600_000).to_string())]);
+    let readings = stage.get("/api/stats").json()["history"]["readings"].clone();
+    assert_eq!(readings["covered_from"], "2023-12-17T09:00:00.000Z");
 }
 
 #[test]

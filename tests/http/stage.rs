@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use streamgauge::aggregate::state::State;
 use streamgauge::clock::Clock;
+use streamgauge::history::Budget;
 use streamgauge::payload::NaiveTime;
 use streamgauge::reading::{SeriesKey, UnixMillis};
 use streamgauge::serve::{AuthMode, Deps, ListenerInfo, Readiness, ServeConfig, Server};
@@ -94,6 +95,7 @@ impl Stage {
         let deps = Deps {
             link: Arc::new(link),
             shards: watch::channel(keys).1,
+            budget: watch::channel(Some(Budget { bytes: 1 << 20 })).1,
             listener: watch::channel(Some(info)).1,
             clock: Clock::system(),
             readiness: readiness.clone(),

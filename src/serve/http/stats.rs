@@ -1,4 +1,6 @@
-//! What became of everything: totals, rates, lag, and every shard.
+//! What became of everything: totals, rates, lag, every shard, and what history takes.
+
+mod history;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,6 +9,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use self::history::History;
 use crate::refusal::Refusal;
 use crate::serve::answer;
 use crate::serve::error::Fault;
@@ -91,22 +94,6 @@ struct Shard {
     totals: Figures,
 }
 
-/// Readings and windows at rest.
-#[derive(Debug, Serialize, ToSchema)]
-struct History {
-    /// What could not be decoded since this process began.
-    faults: Faults,
-}
-
-/// Blocks that could not be decoded; the rest of what was asked for was answered.
-#[derive(Debug, Serialize, ToSchema)]
-struct Faults {
-    /// A block that is read twice counts twice.
-    count: u64,
-    /// The last one.
-    last: Option<String>,
-}
-
 /// Where devices reach this process.
 #[derive(Debug, Serialize, ToSchema)]
 struct Listener {
@@ -121,12 +108,13 @@ pub(in crate::serve) fn all(service: &Arc<Service>, asked: Asked) -> Reply<'_> {
         let keys = service.shards()?;
         let figures =
             lag::figures(&service.deps.link, &keys).await.map_err(|error| Fault::redis(&error))?;
-        let body = stats(service, &figures);
+        let history = History::read(service, &keys).await?;
+        let body = stats(service, &figures, history);
         Ok(answer::json(StatusCode::OK, asked.encodings(), &body).await)
     })
 }
 
-fn stats(service: &Service, figures: &[ShardFigures]) -> Stats {
+fn stats(service: &Service, figures: &[ShardFigures], history: History) -> Stats {
     let mut totals = Figures::default();
     let mut letters: BTreeMap<&'static str, u64> = BTreeMap::new();
     for of_shard in figures {
@@ -141,7 +129,6 @@ fn stats(service: &Service, figures: &[ShardFigures]) -> Stats {
         (rows.as_of, rows.len(), rows.sensors())
     };
     let listener = service.deps.listener.borrow().clone();
-    let (count, last) = service.block_faults.seen();
     Stats {
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: service.started.elapsed().as_secs(),
@@ -152,7 +139,7 @@ fn stats(service: &Service, figures: &[ShardFigures]) -> Stats {
         totals,
         dead_letters: letters,
         shards: figures.iter().map(Shard::new).collect(),
-        history: History { faults: Faults { count, last } },
+        history,
         listener: listener.map(|it| Listener { port: it.port, username: it.username }),
         connections: service.metrics.connections(),
         clients: service.metrics.clients(),
