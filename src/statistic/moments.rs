@@ -22,6 +22,16 @@ pub struct Moments {
 }
 
 impl Moments {
+    /// What was kept of at least one reading: `count`, and what [`Moments::sum`] and
+    /// [`Moments::m2`] gave. The mean is sum ÷ count, and nothing is left to be compensated: from
+    /// here on both are as exact as one double. After a sum that overflowed the spread of what is
+    /// folded or merged in is not known any more.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
+    pub fn restored(count: u64, sum: f64, m2: f64) -> Self {
+        Self { count, sum, compensation: 0.0, mean: sum / count as f64, m2 }
+    }
+
     /// The sum; not finite when it overflowed.
     #[must_use]
     pub fn sum(&self) -> f64 {
@@ -146,6 +156,18 @@ mod tests {
     #[test]
     fn an_overflowing_sum_has_no_average() {
         assert_eq!(of(&[f64::MAX, f64::MAX]).average(), None);
+    }
+
+    #[test]
+    fn what_is_restored_goes_on_as_it_would_have() {
+        let values = [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0];
+        let before = of(&values[..5]);
+        let mut moments = Moments::restored(before.count, before.sum(), before.m2());
+        for &value in &values[5..] {
+            moments.fold(value, UnixMillis(0));
+        }
+        assert_eq!((moments.count, moments.sum()), (8, 40.0));
+        assert!((moments.m2() - 32.0).abs() < 1e-13);
     }
 
     #[test]

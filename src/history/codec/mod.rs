@@ -2,11 +2,12 @@
 //!
 //! In: readings and windows. Out: the same, after any time.
 //! Refused: bytes that nobody of this program wrote; an error that says what is wrong with them.
-//! Knows nothing of: Redis, spans and shelves, when something is written.
+//! Knows nothing of: Redis, keys, when something is written.
 //!
 //! [`varint`] and [`decimal`] are the words: a number in as many bytes as it needs, and an `f64`
 //! as the whole number that it is a decimal fraction of. [`tail`] takes the newest readings one
-//! at a time, as they arrive; [`readings`] packs them for good, in columns.
+//! at a time, as they arrive; [`readings`] packs them for good, in columns. [`windows`]
+//! are records of whole bytes, in blocks and alone.
 
 mod column;
 pub mod decimal;
@@ -16,5 +17,6 @@ pub mod tail;
 mod testing;
 mod unreadable;
 pub mod varint;
+pub mod windows;
 
 pub use unreadable::Unreadable;
