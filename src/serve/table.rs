@@ -114,11 +114,17 @@ impl Rows {
 
     /// The series of one sensor, by type.
     pub(super) fn sensor<'a>(&'a self, id: &'a str) -> impl Iterator<Item = Merged<'a>> {
+        self.of_sensor(id).map(|(series, parts)| merge(series, parts))
+    }
+
+    fn of_sensor<'a>(
+        &'a self,
+        id: &'a str,
+    ) -> impl Iterator<Item = (&'a SeriesKey, &'a Vec<Part>)> {
         let from = SeriesKey { sensor_id: id.into(), sensor_type: "".into() };
         self.series
             .range((Bound::Included(from), Bound::Unbounded))
             .take_while(move |(series, _)| &*series.sensor_id == id)
-            .map(|(series, parts)| merge(series, parts))
     }
 
     /// Every series after `after`, in order.
@@ -135,6 +141,12 @@ impl Rows {
         parts.iter().map(|part| part.state.statistics.ends.last_at).max()
     }
 
+    /// The last of the shards that a sensor has sent through; `None` when it is not known.
+    pub(super) fn last_shard(&self, id: &str) -> Option<ShardId> {
+        let parts = self.of_sensor(id).flat_map(|(_, parts)| parts);
+        parts.map(|part| part.shard).max()
+    }
+
     /// What is shown with a series' readings.
     pub(super) fn attributes(&self, series: &SeriesKey) -> &Attributes {
         let merged = self.series.get_key_value(series).map(|(series, parts)| merge(series, parts));
@@ -146,8 +158,8 @@ impl Rows {
         self.series.get(series)?.iter().find(|part| part.shard == shard)
     }
 
-    /// Takes in what a shard knows of a series; without attributes the ones known stay. Says
-    /// whether this scan meets it for the first time: a scan may meet one twice.
+    /// Takes in what a shard knows of a series; without attributes the ones known stay, unless the
+    /// series was deleted meanwhile and came back under another number. Says whether this scan meets it for the first time: a scan may meet one twice.
     pub(super) fn put(&mut self, series: SeriesKey, part: Part) -> bool {
         if !self.series.contains_key(&series) && self.sensor(&series.sensor_id).next().is_none() {
             self.sensors += 1;
@@ -157,7 +169,8 @@ impl Rows {
             Ok(place) => {
                 let known = &mut parts[place];
                 let is_first = known.seen != part.seen;
-                let attributes = part.attributes.or_else(|| known.attributes.take());
+                let is_same = known.state.number == part.state.number;
+                let attributes = part.attributes.or(known.attributes.take().filter(|_| is_same));
                 *known = Part { attributes, ..part };
                 is_first
             }
@@ -283,6 +296,9 @@ mod tests {
         let types: Vec<_> = rows.sensor("a").map(|row| &*row.series.sensor_type).collect();
         assert_eq!(types, ["h", "t"]);
         assert_eq!((rows.len(), rows.sensors()), (4, 3));
+        rows.put(key("a", "t"), part(4, 1, 1.0, 1, ""));
+        assert_eq!(rows.last_shard("a"), Some(ShardId(4)));
+        assert_eq!((rows.last_shard("ab"), rows.last_shard("b")), (Some(ShardId(0)), None));
         let rest: Vec<_> = rows.after(Some(&key("a", "t"))).map(|row| row.series).collect();
         assert_eq!(rest, [&key("ab", "t")]);
     }
@@ -293,5 +309,9 @@ mod tests {
         rows.put(key("a", "t"), part(0, 1, 1.0, 1, "°C"));
         rows.put(key("a", "t"), Part { attributes: None, ..part(0, 2, 2.0, 2, "") });
         assert_eq!(&*rows.after(None).next().unwrap().attributes.unwrap().unit, "°C");
+        let mut back = Part { attributes: None, ..part(0, 3, 2.0, 2, "") };
+        back.state.number = 7;
+        rows.put(key("a", "t"), back);
+        assert!(rows.after(None).next().unwrap().attributes.is_none(), "another series by now");
     }
 }

@@ -4,6 +4,7 @@ use serde_json::json;
 use streamgauge::message::Control;
 use streamgauge::stream::{Entry, EntryId};
 
+use crate::live::Browser;
 use crate::stage::{Reply, Stage, TOKEN, keys};
 
 fn delete(stage: &Stage, path: &str, headers: &[(&str, &str)]) -> Reply {
@@ -82,6 +83,41 @@ fn foreign_pages_delete_nothing() {
     assert!(told(&stage, 0).is_empty());
     assert_eq!(ask(&own), 202);
     assert_eq!(told(&stage, 0).len(), 1);
+}
+
+#[test]
+fn browsers_that_want_the_sensor_are_told_once_in_its_place_among_the_readings() {
+    let stage = Stage::start();
+    // Its topics lead into shard 0 of these two; it is known to send through the other one.
+    stage.put_series(1, 1, ("kitchen", "t"), &[(1.0, 1000)]);
+    stage.get_until("/api/sensors/kitchen", |reply| reply.status == 200);
+    let mut all = Browser::connect(&stage);
+    let (mut chosen, mut other) = (Browser::connect(&stage), Browser::connect(&stage));
+    for browser in [&mut all, &mut chosen, &mut other] {
+        browser.expect("status");
+    }
+    for (browser, pattern) in [(&mut chosen, "kit*"), (&mut other, "cellar")] {
+        browser.say("subscribe", json!({"sensors": [pattern]}));
+        assert_eq!(browser.expect("status")["message"], "subscribed");
+    }
+    stage.append(1, 1, &[("s/kitchen/t", r#"{"value":2}"#)]);
+    assert_eq!(all.expect("sensor_update")["value"], 2.0);
+    assert_eq!(chosen.expect("sensor_update")["value"], 2.0);
+    assert_eq!(delete(&stage, "/api/sensors/kitchen", &[]).status, 202);
+    stage.append(1, 2, &[("s/kitchen/t", r#"{"value":3}"#), ("s/cellar/t", r#"{"value":4}"#)]);
+    for browser in [&mut all, &mut chosen] {
+        assert_eq!(browser.expect("sensor_removed"), json!({"sensor_id": "kitchen"}));
+        assert_eq!(browser.expect("sensor_update")["value"], 3.0);
+    }
+    assert_eq!(all.expect("sensor_update")["value"], 4.0);
+    assert_eq!(other.expect("sensor_update")["value"], 4.0);
+    // Nothing of it is committed here, so who comes now gets what is left of it.
+    let mut late = Browser::connect(&stage);
+    late.expect("status");
+    assert_eq!(late.expect("sensor_removed"), json!({"sensor_id": "kitchen"}));
+    let mut values = [(); 2].map(|()| late.expect("sensor_update")["value"].as_f64().unwrap());
+    values.sort_by(f64::total_cmp);
+    assert_eq!(values, [3.0, 4.0]);
 }
 
 #[test]

@@ -9,12 +9,12 @@ use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client};
 
 use crate::stage::{Stage, TOKEN};
 
-struct Browser {
+pub struct Browser {
     socket: WebSocket<TcpStream>,
 }
 
 impl Browser {
-    fn connect(stage: &Stage) -> Self {
+    pub fn connect(stage: &Stage) -> Self {
         let url = format!("ws://localhost:{}/ws", stage.address.port());
         let mut request = url.into_client_request().unwrap();
         let headers = request.headers_mut();
@@ -24,7 +24,7 @@ impl Browser {
         Self { socket }
     }
 
-    fn say(&mut self, event: &str, data: Value) {
+    pub fn say(&mut self, event: &str, data: Value) {
         let text = json!({"event": event, "data": data}).to_string();
         self.socket.send(Message::text(text)).unwrap();
     }
@@ -43,7 +43,7 @@ impl Browser {
         }
     }
 
-    fn expect(&mut self, event: &str) -> Value {
+    pub fn expect(&mut self, event: &str) -> Value {
         let (heard, data) = self.hear();
         assert_eq!(heard, event, "{data}");
         data

@@ -17,9 +17,9 @@ use super::ending::Ending;
 use super::event::{self, Frame, Wish};
 use super::follow::Follower;
 use super::hub::ClientId;
+use super::listen::knowing;
 use super::live::{Command, Reached, queue};
 use super::patterns::Patterns;
-use crate::reading::SeriesKey;
 use crate::serve::auth::Identity;
 use crate::serve::history::token;
 use crate::serve::service::Service;
@@ -254,9 +254,9 @@ async fn past(
         if entries.len() == PAST_ENTRIES_MAX {
             gaps.push(event::gap(keys.shard));
         }
-        let last_at = |series: &SeriesKey| service.table.read().last_at(series);
-        let observed = follower.take(keys.shard, &entries, &last_at).observed;
-        service.door.tell(Command::Missed { id, observed }).await;
+        let round = knowing(service, |known| follower.take(keys.shard, &entries, known));
+        let changes = round.changes;
+        service.door.tell(Command::Missed { id, changes }).await;
     }
     Ok((token(&positions), gaps))
 }

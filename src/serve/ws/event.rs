@@ -164,6 +164,15 @@ pub(super) fn status(message: &str, position: &str) -> Frame {
     frame("status", &Status { message, position, version: env!("CARGO_PKG_VERSION") })
 }
 
+/// `sensor_removed`.
+pub(super) fn sensor_removed(sensor_id: &str) -> Frame {
+    #[derive(Serialize)]
+    struct Removed<'a> {
+        sensor_id: &'a str,
+    }
+    frame("sensor_removed", &Removed { sensor_id })
+}
+
 /// `error`.
 pub(super) fn error(message: &str) -> Frame {
     #[derive(Serialize)]
@@ -254,6 +263,10 @@ mod tests {
                 + r#""metadata":{},"position":"3:7-0.5"}}"#
         );
         assert_eq!(gap(ShardId(2)).0.as_str(), r#"{"event":"gap","data":{"shard":2}}"#);
+        assert_eq!(
+            sensor_removed("a\"b").0.as_str(),
+            r#"{"event":"sensor_removed","data":{"sensor_id":"a\"b"}}"#
+        );
         assert_eq!(reset().0.as_str(), r#"{"event":"reset","data":{}}"#);
         assert_eq!(error("x").0.as_str(), r#"{"event":"error","data":{"message":"x"}}"#);
     }

@@ -1,12 +1,15 @@
 //! From entries to readings to be shown: skips what producers sent twice, notices gaps, decodes.
 //!
+//! That a sensor is deleted stands in every shard, and is told once: where it stands in the shard
+//! that the sensor sends through, so that it comes behind the last reading that goes with it.
+//!
 //! A state machine without runtime, clock or I/O.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use super::conflate::Conflate;
-use super::hub::Observed;
-use crate::message::{Flags, Message};
+use super::hub::{Change, Observed};
+use crate::message::{Control, Flags, Message};
 use crate::payload::{Decoder, Input, NaiveTime};
 use crate::reading::{Reading, SeriesKey, TimeSource, UnixMillis};
 use crate::serve::view::Attributes;
@@ -16,6 +19,9 @@ use crate::stream::{Entry, Position, ProducerId};
 /// Producers remembered; one process is one. Beyond it all are forgotten, and a resent entry is
 /// shown again.
 const PRODUCERS_MAX: usize = 10_000;
+/// Control messages whose shard is remembered: they reach all shards within moments. A guess at
+/// how many are told in these.
+const CONTROLS_MAX: usize = 256;
 
 /// Follows the streams of all shards.
 #[derive(Debug)]
@@ -24,21 +30,33 @@ pub(super) struct Follower {
     conflate: Conflate,
     /// The number of each producer's last entry per shard.
     numbers: HashMap<(ShardId, ProducerId), u64>,
+    /// The producers of the newest control messages, and in which shard each is heeded.
+    heeded: VecDeque<(ProducerId, ShardId)>,
     /// Messages that were not parsed because a later one of their topic was.
     left_out: u64,
+}
+
+/// What is known of sensors beside the streams.
+pub(super) struct Known<'a> {
+    /// When a series was last measured; `None` when that is not known.
+    pub(super) last_at: &'a dyn Fn(&SeriesKey) -> Option<UnixMillis>,
+    /// The shard that a sensor sends through; the last one where there are several.
+    pub(super) home: &'a dyn Fn(&str) -> ShardId,
 }
 
 /// One message that is to be looked at.
 struct Lookout<'a> {
     position: Position,
     message: Message<'a>,
+    /// Who wrote it; only of control messages.
+    teller: Option<ProducerId>,
 }
 
 /// What came of a round.
 #[derive(Debug, Default)]
 pub(super) struct Round {
     /// In order.
-    pub(super) observed: Vec<Observed>,
+    pub(super) changes: Vec<Change>,
     /// A producer's number jumped: entries are missing.
     pub(super) has_gap: bool,
 }
@@ -49,6 +67,7 @@ impl Follower {
             decoder: Decoder::new(naive_time),
             conflate: Conflate::default(),
             numbers: HashMap::new(),
+            heeded: VecDeque::new(),
             left_out: 0,
         }
     }
@@ -58,14 +77,8 @@ impl Follower {
         self.left_out
     }
 
-    /// Takes entries of one shard that were read together. `last_at` says when a series was last
-    /// measured, as far as that is known.
-    pub(super) fn take(
-        &mut self,
-        shard: ShardId,
-        entries: &[Entry],
-        last_at: &dyn Fn(&SeriesKey) -> Option<UnixMillis>,
-    ) -> Round {
+    /// Takes entries of one shard that were read together.
+    pub(super) fn take(&mut self, shard: ShardId, entries: &[Entry], known: &Known<'_>) -> Round {
         let mut round = Round::default();
         let mut lookouts = Vec::new();
         for entry in entries {
@@ -75,22 +88,48 @@ impl Follower {
                 Judgement::Next => {}
             }
             for (index, message) in (0..).zip(entry.messages()) {
-                if message.refused.is_none() && !message.flags.has(Flags::CONTROL) {
+                if message.refused.is_none() {
                     let position = Position { entry: entry.id, index };
-                    lookouts.push(Lookout { position, message });
+                    let is_control = message.flags.has(Flags::CONTROL);
+                    let teller = entry.header.filter(|_| is_control).map(|it| it.producer);
+                    lookouts.push(Lookout { position, message, teller });
                 }
             }
         }
         let topics: Vec<&str> = lookouts.iter().map(|it| it.message.topic).collect();
         let plan = self.conflate.plan(&topics);
         for (lookout, is_parsed) in lookouts.iter().zip(plan) {
-            if is_parsed {
-                self.parse(shard, lookout, last_at, &mut round.observed);
+            if let Some(teller) = lookout.teller {
+                let told = lookout.message.control();
+                round.changes.extend(told.and_then(|told| self.heed(shard, teller, told, known)));
+            } else if is_parsed {
+                self.parse(shard, lookout, known, &mut round.changes);
             } else {
                 self.left_out += 1;
             }
         }
         round
+    }
+
+    /// What a control message tells, in one of the shards that carry it.
+    fn heed(
+        &mut self,
+        shard: ShardId,
+        teller: ProducerId,
+        told: Control,
+        known: &Known<'_>,
+    ) -> Option<Change> {
+        let Control::Delete { sensor_id } = told;
+        let before = self.heeded.iter().find(|(producer, _)| *producer == teller);
+        let home = before.map(|(_, home)| *home).unwrap_or_else(|| {
+            let home = (known.home)(&sensor_id);
+            if self.heeded.len() == CONTROLS_MAX {
+                self.heeded.pop_front();
+            }
+            self.heeded.push_back((teller, home));
+            home
+        });
+        (home == shard).then_some(Change::Removed { sensor_id })
     }
 
     /// What a producer's number says of an entry. The first one of a producer is taken as it is.
@@ -113,23 +152,26 @@ impl Follower {
         &mut self,
         shard: ShardId,
         lookout: &Lookout<'_>,
-        last_at: &dyn Fn(&SeriesKey) -> Option<UnixMillis>,
-        observed: &mut Vec<Observed>,
+        known: &Known<'_>,
+        changes: &mut Vec<Change>,
     ) {
         let Message { topic, payload, received_at, flags, .. } = lookout.message;
-        let first = observed.len();
+        let first = changes.len();
         // What is refused becomes a dead letter elsewhere; there is nothing to show of it.
         let decoded = self.decoder.decode(&Input { topic, payload, received_at }, &mut |reading| {
             let is_replay = flags.has(Flags::RETAINED);
-            if let Some(one) = observe(shard, lookout.position, &reading, is_replay, last_at) {
-                observed.push(one);
+            if is_replay && !says_news(&reading, known) {
+                return;
             }
+            changes.push(Change::Reading(observe(shard, lookout.position, &reading)));
         });
         if decoded.is_err() {
             return;
         }
-        for one in &observed[first..] {
-            self.conflate.parsed(topic, &one.series, one.measured_at);
+        for change in &changes[first..] {
+            if let Change::Reading(one) = change {
+                self.conflate.parsed(topic, &one.series, one.measured_at);
+            }
         }
     }
 }
@@ -140,32 +182,29 @@ enum Judgement {
     Gap,
 }
 
-/// The reading as it is shown; `None` for a broker's replay that says nothing new (design §6).
-fn observe(
-    shard: ShardId,
-    position: Position,
-    reading: &Reading<'_>,
-    is_replay: bool,
-    last_at: &dyn Fn(&SeriesKey) -> Option<UnixMillis>,
-) -> Option<Observed> {
-    let series = SeriesKey {
-        sensor_id: reading.sensor_id.as_ref().into(),
-        sensor_type: reading.sensor_type.as_ref().into(),
-    };
-    if is_replay
-        && let Some(last) = last_at(&series)
-        && (reading.time_source != TimeSource::Sensor || reading.measured_at <= last)
-    {
-        return None;
-    }
-    Some(Observed {
-        series,
+/// Whether a broker's replay counts (design §6).
+fn says_news(reading: &Reading<'_>, known: &Known<'_>) -> bool {
+    let last = (known.last_at)(&series_of(reading));
+    last.is_none_or(|last| reading.time_source == TimeSource::Sensor && reading.measured_at > last)
+}
+
+/// The reading as it is shown.
+fn observe(shard: ShardId, position: Position, reading: &Reading<'_>) -> Observed {
+    Observed {
+        series: series_of(reading),
         value: reading.value,
         measured_at: reading.measured_at,
         attributes: Attributes::of(reading),
         shard,
         position,
-    })
+    }
+}
+
+fn series_of(reading: &Reading<'_>) -> SeriesKey {
+    SeriesKey {
+        sensor_id: reading.sensor_id.as_ref().into(),
+        sensor_type: reading.sensor_type.as_ref().into(),
+    }
 }
 
 #[cfg(test)]
@@ -182,8 +221,16 @@ mod tests {
         Entry::new(EntryId { ms, seq: 0 }, pairs)
     }
 
-    fn values(round: &Round) -> Vec<f64> {
-        round.observed.iter().map(|one| one.value).collect()
+    fn take(follower: &mut Follower, shard: ShardId, entries: &[Entry]) -> Round {
+        follower.take(shard, entries, &Known { last_at: &|_| None, home: &|_| SHARD })
+    }
+
+    fn readings(round: &Round) -> Vec<&Observed> {
+        let readings = round.changes.iter().filter_map(|change| match change {
+            Change::Reading(observed) => Some(observed),
+            Change::Removed { .. } => None,
+        });
+        readings.collect()
     }
 
     fn follower() -> Follower {
@@ -195,8 +242,8 @@ mod tests {
         let message: &[(&[u8], &[u8])] = &[(b"sensors/a/t", b"{\"value\":1}")];
         let mut follower = follower();
         let mut take = |ms, number| {
-            let round = follower.take(SHARD, &[entry(ms, number, message)], &|_| None);
-            (round.observed.len(), round.has_gap)
+            let round = take(&mut follower, SHARD, &[entry(ms, number, message)]);
+            (round.changes.len(), round.has_gap)
         };
         assert_eq!(take(1, 7), (1, false));
         assert_eq!(take(2, 8), (1, false));
@@ -213,9 +260,9 @@ mod tests {
             (b"\0\x20\0\x01sensors/a/t", b"{\"value\":5}"),
             (b"sensors/a/t", b"{\"value\":2,\"unit\":\"V\",\"metadata\":{\"k\":1}}"),
         ];
-        let round = follower().take(SHARD, &[entry(9, 1, messages)], &|_| None);
-        assert_eq!(values(&round), [2.0]);
-        let one = &round.observed[0];
+        let round = take(&mut follower(), SHARD, &[entry(9, 1, messages)]);
+        let [one] = readings(&round)[..] else { panic!("{round:?}") };
+        assert_eq!(one.value.to_bits(), f64::to_bits(2.0));
         assert_eq!(one.position, Position { entry: EntryId { ms: 9, seq: 0 }, index: 2 });
         assert_eq!(one.measured_at, UnixMillis(1000));
         assert_eq!((&*one.attributes.unit, one.attributes.metadata.get()), ("V", "{\"k\":1}"));
@@ -226,12 +273,64 @@ mod tests {
         let retained = b"\0\x02\0sensors/a/t";
         let check = |payload: &str, last: Option<i64>, shown: usize| {
             let entry = entry(1, 1, &[(retained, payload.as_bytes())]);
-            let round = follower().take(SHARD, &[entry], &|_| last.map(UnixMillis));
-            assert_eq!(round.observed.len(), shown, "{payload} after {last:?}");
+            let known = Known { last_at: &|_| last.map(UnixMillis), home: &|_| SHARD };
+            let round = follower().take(SHARD, &[entry], &known);
+            assert_eq!(round.changes.len(), shown, "{payload} after {last:?}");
         };
         check(r#"{"value":1}"#, None, 1);
         check(r#"{"value":1}"#, Some(500), 0);
         check(r#"{"value":1,"timestamp":"1970-01-01T00:00:01Z"}"#, Some(999), 1);
         check(r#"{"value":1,"timestamp":"1970-01-01T00:00:01Z"}"#, Some(1000), 0);
+    }
+
+    /// What a round says, in short.
+    fn said(round: &Round) -> Vec<String> {
+        let word = |change: &Change| match change {
+            Change::Reading(observed) => observed.value.to_string(),
+            Change::Removed { sensor_id } => format!("{sensor_id} removed"),
+        };
+        round.changes.iter().map(word).collect()
+    }
+
+    const DELETE: (&[u8], &[u8]) = (b"\0\x40\0", b"{\"delete\":\"a\"}");
+
+    #[test]
+    fn a_removal_keeps_its_place_among_the_readings() {
+        let (before, after): (&[u8], &[u8]) = (b"{\"value\":1}", b"{\"value\":2}");
+        let topic: &[u8] = b"sensors/a/t";
+        let mut entries = vec![entry(1, 1, &[(topic, before)]), entry(3, 2, &[(topic, after)])];
+        let control = Entry::new(
+            EntryId { ms: 2, seq: 0 },
+            vec![
+                (b"@".to_vec(), b"1 00000000000000cd 1 1 1000 1".to_vec()),
+                (DELETE.0.to_vec(), DELETE.1.to_vec()),
+            ],
+        );
+        entries.insert(1, control);
+        let round = take(&mut follower(), SHARD, &entries);
+        assert_eq!(said(&round), ["1", "a removed", "2"]);
+        // Of many messages of one topic the last is enough, and a removal is never left out.
+        let mut follower = follower();
+        for number in 1..=100 {
+            take(&mut follower, ShardId(5), &[entry(number, number, &[(topic, before)])]);
+        }
+        assert_eq!(said(&take(&mut follower, SHARD, &entries)), ["a removed", "2"]);
+    }
+
+    #[test]
+    fn a_removal_is_told_once_and_in_the_shard_of_the_sensor() {
+        let mut follower = follower();
+        let control = |number| [entry(number, number, &[DELETE])];
+        let known = |home: &dyn Fn(&str) -> ShardId, follower: &mut Follower, shard, number| {
+            let known = Known { last_at: &|_| None, home };
+            said(&follower.take(ShardId(shard), &control(number), &known)).len()
+        };
+        let second: &dyn Fn(&str) -> ShardId = &|_| ShardId(1);
+        assert_eq!(known(second, &mut follower, 0, 1), 0);
+        // The table may have lost the sensor meanwhile: what was decided first stays.
+        let other: &dyn Fn(&str) -> ShardId = &|_| ShardId(2);
+        assert_eq!(known(other, &mut follower, 1, 1), 1);
+        assert_eq!(known(other, &mut follower, 2, 1), 0);
+        assert_eq!(known(second, &mut follower, 1, 1), 0, "resent");
     }
 }

@@ -6,13 +6,17 @@
 //! what was shown is not shown any more. A frame is encoded once, and every client gets the same
 //! bytes. A client whose queue is full has its frames held, one per series, the latest wins; one
 //! that stays behind is closed. So one slow client costs neither the others nor the ingest.
+//!
+//! When a sensor is deleted, its slots are given up and what is held of it is dropped; the word of
+//! it is never conflated away, and no reading of before comes after it.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::backlog::Client;
+use super::backlog::{Client, Time};
 use super::event::{self, Frame};
 use super::patterns::Patterns;
+use super::places::Places;
 use crate::reading::{SeriesKey, UnixMillis};
 use crate::serve::view::Attributes;
 use crate::shard::ShardId;
@@ -42,6 +46,15 @@ pub(super) struct Observed {
     pub(super) position: Position,
 }
 
+/// What the streams say.
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    /// A reading came.
+    Reading(Observed),
+    /// A sensor was deleted.
+    Removed { sensor_id: Box<str> },
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
@@ -56,7 +69,10 @@ pub(super) enum Action {
 pub(super) struct Hub {
     clients: HashMap<ClientId, Client>,
     slots: Vec<Slot>,
-    places: HashMap<SeriesKey, usize>,
+    /// Which slots are whose.
+    places: Places,
+    /// Slots of no series any more, to be given out again.
+    free: Vec<usize>,
     /// Slots that were shown less than an interval ago, the longest ago first.
     cooling: VecDeque<(Duration, usize)>,
     /// Clients that fell behind, the longest ago first; some have recovered since.
@@ -79,13 +95,15 @@ pub(in crate::serve) struct Counts {
     pub(in crate::serve) slow: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Slot {
     /// When the reading shown last was measured.
     shown: Option<UnixMillis>,
     /// What will be shown when the slot has cooled.
     waiting: Option<Observed>,
     is_cooling: bool,
+    /// Of no series any more; it is free when it has cooled.
+    is_given_up: bool,
     audience: Vec<ClientId>,
     /// For which `interests` the audience was gathered.
     gathered: u64,
@@ -105,6 +123,7 @@ impl Hub {
         if self.clients.is_empty() {
             self.slots.clear();
             self.places.clear();
+            self.free.clear();
             self.cooling.clear();
             self.behind.clear();
         }
@@ -137,13 +156,24 @@ impl Hub {
         }
     }
 
-    /// A reading that the common tail had passed before the client came; for this client only.
-    pub(super) fn missed(&mut self, id: ClientId, observed: &Observed) {
-        let Some(place) = self.place(&observed.series) else { return };
-        let Some(client) = self.clients.get_mut(&id) else { return };
-        if client.wants(&observed.series.sensor_id) {
-            let frame = event::sensor_update(observed);
-            client.hold(place, observed.measured_at, frame, &mut self.counts);
+    /// Something that the common tail had passed before the client came; for this client only.
+    pub(super) fn missed(&mut self, id: ClientId, change: &Change) {
+        match change {
+            Change::Reading(observed) => {
+                let Some(place) = self.place(&observed.series) else { return };
+                let Some(client) = self.clients.get_mut(&id) else { return };
+                if client.wants(&observed.series.sensor_id) {
+                    client.hold_past(place, observed, &mut self.counts);
+                }
+            }
+            Change::Removed { sensor_id } => {
+                let places = self.places.of(sensor_id);
+                let Some(client) = self.clients.get_mut(&id) else { return };
+                client.drop_held(&places, Time::Past);
+                if client.wants(sensor_id) {
+                    client.hold_removed(sensor_id, event::sensor_removed(sensor_id), Time::Past);
+                }
+            }
         }
     }
 
@@ -155,8 +185,45 @@ impl Hub {
         self.judge(id, now, actions);
     }
 
+    /// Something changed.
+    pub(super) fn change(&mut self, change: Change, now: Duration, actions: &mut Vec<Action>) {
+        match change {
+            Change::Reading(observed) => self.observe(observed, now, actions),
+            Change::Removed { sensor_id } => self.remove(&sensor_id, now, actions),
+        }
+    }
+
+    fn remove(&mut self, sensor_id: &str, now: Duration, actions: &mut Vec<Action>) {
+        let places = self.places.remove(sensor_id);
+        for place in &places {
+            let slot = &mut self.slots[*place];
+            (slot.shown, slot.waiting, slot.gathered) = (None, None, 0);
+            slot.is_given_up = slot.is_cooling;
+            if !slot.is_cooling {
+                self.free.push(*place);
+            }
+        }
+        let frame = event::sensor_removed(sensor_id);
+        let mut late = Vec::new();
+        for (id, client) in &mut self.clients {
+            client.drop_held(&places, Time::Live);
+            if !client.wants(sensor_id) {
+                continue;
+            }
+            if client.takes(&frame) {
+                client.send(*id, frame.clone(), actions);
+            } else {
+                client.hold_removed(sensor_id, frame.clone(), Time::Live);
+                late.push(*id);
+            }
+        }
+        for id in late {
+            self.judge(id, now, actions);
+        }
+    }
+
     /// A reading came.
-    pub(super) fn observe(&mut self, observed: Observed, now: Duration, actions: &mut Vec<Action>) {
+    fn observe(&mut self, observed: Observed, now: Duration, actions: &mut Vec<Action>) {
         let Some(place) = self.place(&observed.series) else {
             self.counts.without_slot += 1;
             return;
@@ -222,7 +289,12 @@ impl Hub {
                     self.cooling.push_back((now + INTERVAL, place));
                     self.emit(place, &observed, now, actions);
                 }
-                None => slot.is_cooling = false,
+                None => {
+                    slot.is_cooling = false;
+                    if std::mem::take(&mut slot.is_given_up) {
+                        self.free.push(place);
+                    }
+                }
             }
         }
         while let Some((since, id)) =
@@ -237,21 +309,19 @@ impl Hub {
     /// The slot of a series; `None` when there are too many. One that nobody wants has a slot too,
     /// which remembers that nobody does.
     fn place(&mut self, series: &SeriesKey) -> Option<usize> {
-        if let Some(place) = self.places.get(series) {
-            return Some(*place);
+        let known = self.places.find(series);
+        if known.is_some() || self.clients.is_empty() {
+            return known;
         }
-        if self.clients.is_empty() || self.slots.len() >= SLOTS_MAX {
-            return None;
-        }
-        let place = self.slots.len();
-        self.places.insert(series.clone(), place);
-        self.slots.push(Slot {
-            shown: None,
-            waiting: None,
-            is_cooling: false,
-            audience: Vec::new(),
-            gathered: 0,
-        });
+        let place = match self.free.pop() {
+            Some(place) => place,
+            None if self.slots.len() >= SLOTS_MAX => return None,
+            None => {
+                self.slots.push(Slot::default());
+                self.slots.len() - 1
+            }
+        };
+        self.places.insert(series, place);
         Some(place)
     }
 
@@ -295,7 +365,7 @@ impl Hub {
         let Some(client) = self.clients.get_mut(&id) else { return };
         if client.held_bytes > HELD_BYTES_MAX {
             self.close(id, actions);
-        } else if !client.is_joining && !client.held.is_empty() && client.behind_since.is_none() {
+        } else if !client.is_joining && client.is_behind() && client.behind_since.is_none() {
             client.behind_since = Some(now);
             self.behind.push_back((now, id));
         }

@@ -8,6 +8,9 @@ use super::super::backlog::QUEUE_BYTES_MAX;
 use super::*;
 use crate::stream::EntryId;
 
+#[path = "hub_removal_tests.rs"]
+mod removal;
+
 const A: ClientId = ClientId(1);
 const B: ClientId = ClientId(2);
 
@@ -131,8 +134,8 @@ fn a_joining_client_gets_its_past_before_what_is_live() {
     let (mut hub, mut actions) = (hub(&[]), Vec::new());
     hub.join(A);
     hub.observe(observed("s", 5, 5.0), ms(0), &mut actions);
-    hub.missed(A, &observed("s", 3, 3.0));
-    hub.missed(A, &observed("only before", 1, 1.0));
+    hub.missed(A, &Change::Reading(observed("s", 3, 3.0)));
+    hub.missed(A, &Change::Reading(observed("only before", 1, 1.0)));
     assert!(actions.is_empty());
     hub.begin(A, ms(10), &mut actions);
     assert_eq!(shown(&actions, A), [row("s", 5.0), row("only before", 1.0)]);
@@ -167,6 +170,10 @@ fn a_slow_client_gets_the_latest_and_is_closed_when_it_stays_behind() {
     actions.clear();
     hub.observe(observed("s0", now + 1000, 1.0), ms(now as u64 + 1000), &mut actions);
     assert_eq!((shown(&actions, A).len(), shown(&actions, B).len()), (0, 1));
+}
+
+fn remove(hub: &mut Hub, id: &str, now: u64, actions: &mut Vec<Action>) {
+    hub.change(Change::Removed { sensor_id: id.into() }, ms(now), actions);
 }
 
 #[test]
@@ -207,6 +214,7 @@ enum Step {
     Join(u8),
     Begin(u8),
     Leave(u8),
+    Remove(u8),
     Wait(u64),
 }
 
@@ -217,6 +225,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0u8..3).prop_map(Step::Join),
         2 => (0u8..3).prop_map(Step::Begin),
         1 => (0u8..3).prop_map(Step::Leave),
+        1 => (0u8..4).prop_map(Step::Remove),
         4 => (0u64..300).prop_map(Step::Wait),
     ]
 }
@@ -228,6 +237,8 @@ struct World {
     queues: BTreeMap<ClientId, VecDeque<Frame>>,
     /// When each client was last shown each sensor, and what it was.
     last: BTreeMap<(ClientId, String), (u64, i64)>,
+    /// The step in which each sensor was deleted last.
+    removed: BTreeMap<String, u64>,
 }
 
 impl World {
@@ -242,6 +253,14 @@ impl World {
             prop_assert!(bytes <= QUEUE_BYTES_MAX || queue.len() == 1);
             let json: serde_json::Value = serde_json::from_str(frame.0.as_str()).unwrap();
             let sensor = json["data"]["sensor_id"].as_str().unwrap().to_owned();
+            if json["event"] == "sensor_removed" {
+                self.last.remove(&(*id, sensor));
+                continue;
+            }
+            let step = json["data"]["position"].as_str().unwrap()[2..].split('-').next();
+            let step: u64 = step.unwrap().parse().unwrap();
+            let removed = self.removed.get(&sensor).copied().unwrap_or(0);
+            prop_assert!(step >= removed, "a reading of before a removal");
             let at = json["data"]["value"].as_f64().unwrap() as i64;
             if let Some((_, before)) = self.last.insert((*id, sensor), (now, at)) {
                 prop_assert!(before <= at, "went backwards");
@@ -257,12 +276,18 @@ proptest! {
         steps in prop::collection::vec(step(), 1..200),
     ) {
         let (mut hub, mut world, mut now) = (Hub::default(), World::default(), 0);
-        for step in steps {
+        for (number, step) in (0..).zip(steps) {
             let mut actions = Vec::new();
             match step {
                 Step::Observe { sensor, at } => {
-                    let reading = observed(&format!("s{sensor}"), at, at as f64);
+                    let mut reading = observed(&format!("s{sensor}"), at, at as f64);
+                    reading.position.entry.ms = number;
                     hub.observe(reading, ms(now), &mut actions);
+                }
+                Step::Remove(sensor) => {
+                    let id = format!("s{sensor}");
+                    remove(&mut hub, &id, now, &mut actions);
+                    world.removed.insert(id, number);
                 }
                 Step::Take { client, frames } => {
                     let id = ClientId(client.into());

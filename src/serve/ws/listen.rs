@@ -6,10 +6,11 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::follow::{Follower, Round};
+use super::follow::{Follower, Known, Round};
 use crate::backoff::Backoff;
+use crate::reading::SeriesKey;
 use crate::serve::service::Service;
-use crate::shard::ShardId;
+use crate::shard::{ShardCount, ShardId};
 use crate::stream::tail::{Read, Tail};
 use crate::stream::{EntryId, Error, Server, catalogue};
 
@@ -77,13 +78,28 @@ async fn tell(
         let Some(last) = entries.last() else { continue };
         let reached = last.id;
         let left_out = follower.left_out();
-        let round = follower.take(shard, &entries, &|series| service.table.read().last_at(series));
+        let round = knowing(service, |known| follower.take(shard, &entries, known));
         service.metrics.followed(entries.len(), follower.left_out() - left_out);
         if heard.send(Heard::Round { place, shard, round, reached }).await.is_err() {
             return false;
         }
     }
     true
+}
+
+/// Looks at entries with what the table knows of sensors.
+pub(super) fn knowing<T>(service: &Service, look: impl FnOnce(&Known<'_>) -> T) -> T {
+    let last_at = |series: &SeriesKey| service.table.read().last_at(series);
+    let home = |sensor_id: &str| {
+        let listed = service.table.read().last_shard(sensor_id);
+        listed.unwrap_or_else(|| {
+            let shards = u16::try_from(service.deps.shards.borrow().len());
+            let count = shards.ok().and_then(ShardCount::new).unwrap_or(ShardCount::DEFAULT);
+            // One whose topics name it: where all its types are.
+            count.shard_of(sensor_id)
+        })
+    };
+    look(&Known { last_at: &last_at, home: &home })
 }
 
 /// A tail behind what is committed now, and which run of Redis that is; tries until it answers.

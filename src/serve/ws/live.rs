@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backlog::QUEUE_FRAMES_MAX;
 use super::event::{self, Frame};
-use super::hub::{Action, ClientId, Counts, Hub, Observed};
+use super::hub::{Action, Change, ClientId, Counts, Hub};
 use super::listen::{Heard, follow};
 use super::patterns::Patterns;
 use crate::serve::service::Service;
@@ -55,10 +55,10 @@ pub(super) enum Command {
         id: ClientId,
         patterns: Patterns,
     },
-    /// Readings that the tail had passed before.
+    /// What the tail had passed before.
     Missed {
         id: ClientId,
-        observed: Vec<Observed>,
+        changes: Vec<Change>,
     },
     /// Its past is complete.
     Begin {
@@ -177,9 +177,9 @@ impl Desk {
                 let _gone = reply.send(answer);
             }
             Command::Unsubscribe { id, patterns } => self.hub.unsubscribe(id, &patterns),
-            Command::Missed { id, observed } => {
-                for one in &observed {
-                    self.hub.missed(id, one);
+            Command::Missed { id, changes } => {
+                for change in &changes {
+                    self.hub.missed(id, change);
                 }
             }
             Command::Begin { id } => self.hub.begin(id, now, &mut actions),
@@ -242,8 +242,8 @@ impl Desk {
                 if round.has_gap {
                     self.hub.announce(&event::gap(shard), &mut actions);
                 }
-                for observed in round.observed {
-                    self.hub.observe(observed, now, &mut actions);
+                for change in round.changes {
+                    self.hub.change(change, now, &mut actions);
                 }
                 self.act(actions);
             }

@@ -19,6 +19,7 @@ mod hub;
 mod listen;
 mod live;
 mod patterns;
+mod places;
 
 pub(super) use client::talk;
 pub(super) use ending::Ending;
