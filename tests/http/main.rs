@@ -4,9 +4,11 @@
 
 mod access;
 mod deletion;
+mod feed;
 mod hosts;
 mod live;
 mod pages;
+mod readings;
 mod resources;
 mod stage;
 mod wire;

@@ -22,8 +22,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::feed::Aggregator;
+
 pub const TOKEN: &str = "a-token-of-the-tests";
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Everything a test needs; all of it ends when this is dropped.
 pub struct Stage {
@@ -56,6 +58,8 @@ pub struct Reply {
     pub status: u16,
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
+    /// Whether nothing is missing at the end.
+    pub is_whole: bool,
 }
 
 impl Reply {
@@ -169,10 +173,19 @@ impl Stage {
         cookie.split(';').next().unwrap_or_default().to_owned()
     }
 
+    /// Where Redis is.
+    pub fn redis_url(&self) -> String {
+        format!("unix://{}", self.directory.path().join("redis.sock").display())
+    }
+
+    /// Aggregates what is in the streams, and what comes.
+    pub fn aggregate(&self) -> Aggregator {
+        Aggregator::start(&self.redis_url(), keys().len())
+    }
+
     /// Runs a command in Redis.
     pub fn redis(&self, command: &redis::Cmd) -> redis::Value {
-        let socket = self.directory.path().join("redis.sock");
-        let client = redis::Client::open(format!("unix://{}", socket.display()));
+        let client = redis::Client::open(self.redis_url());
         let mut connection = client.and_then(|client| client.get_connection()).expect("Redis");
         command.query(&mut connection).expect("Redis takes the command")
     }
@@ -265,9 +278,31 @@ fn reply(answer: &[u8]) -> Reply {
     let mut lines = head.split("\r\n");
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
     let headers = lines.filter_map(|line| line.split_once(": "));
-    Reply {
-        status: status.parse().expect("a status"),
-        headers: headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect(),
-        body: answer[end + 4..].to_vec(),
+    let headers: BTreeMap<String, String> =
+        headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+    let rest = &answer[end + 4..];
+    let (body, is_whole) = match headers.get("content-length") {
+        _ if headers.contains_key("transfer-encoding") => unchunked(rest),
+        Some(length) => (rest.to_vec(), length.parse() == Ok(rest.len())),
+        None => (rest.to_vec(), true),
+    };
+    Reply { status: status.parse().expect("a status"), headers, body, is_whole }
+}
+
+/// What stands in the chunks, and whether the last one is there.
+fn unchunked(mut rest: &[u8]) -> (Vec<u8>, bool) {
+    let mut body = Vec::new();
+    loop {
+        let Some(end) = rest.windows(2).position(|two| two == b"\r\n") else {
+            return (body, false);
+        };
+        let size = usize::from_str_radix(&String::from_utf8_lossy(&rest[..end]), 16);
+        let size = size.expect("the size of a chunk");
+        rest = &rest[end + 2..];
+        if size == 0 || rest.len() < size + 2 {
+            return (body, size == 0);
+        }
+        body.extend_from_slice(&rest[..size]);
+        rest = &rest[size + 2..];
     }
 }

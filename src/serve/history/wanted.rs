@@ -84,8 +84,16 @@ impl Format {
         }
     }
 
-    /// As the header `Accept` and answers name it.
-    pub(in crate::serve) const fn media_type(self) -> &'static str {
+    /// As answers name it.
+    pub(in crate::serve) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Csv => "text/csv; charset=utf-8",
+            Self::Json | Self::Ndjson => self.media_type(),
+        }
+    }
+
+    /// As the header `Accept` names it.
+    const fn media_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
             Self::Csv => "text/csv",

@@ -113,7 +113,7 @@ async fn json(service: &Arc<Service>, asked: &Asked, wanted: &Wanted) -> Result<
 
 async fn download(service: &Arc<Service>, asked: &Asked, wanted: &Wanted) -> Result<Answer, Fault> {
     let stream = Stream::begin(service, wanted, asked.encodings()).await?;
-    let mut answer = answer::pages(wanted.format.media_type(), stream.pages);
+    let mut answer = answer::pages(wanted.format.content_type(), stream.pages);
     let headers = answer.headers_mut();
     if stream.is_packed {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
