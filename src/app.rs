@@ -276,6 +276,7 @@ impl App {
     ) -> anyhow::Result<()> {
         let budget = history::budget(&self.settings, dataset);
         let keeper = Keeper::new(Arc::clone(&self.link), keys.to_vec(), budget);
+        let cut = keeper.cut();
         stage.spawn(keeper.run(stage.stop.clone()));
         let shards = u64::from(dataset.shards.get());
         let context = Arc::new(OwnerContext {
@@ -284,10 +285,11 @@ impl App {
             fold: FoldConfig {
                 // Sensors do not spread evenly over shards (design §6).
                 series_max: (self.settings.max_sensors * 11).div_ceil(10 * shards) + 8,
-                readings_retention: self.settings.readings_retention,
+                retentions: self.settings.retentions(),
                 naive_time: self.settings.naive_time.clone(),
             },
             stream_retention: self.settings.stream_retention,
+            cut,
         });
         let part = self.readiness.part("aggregate");
         let owner = move |keys, fence: Fence, stop| {

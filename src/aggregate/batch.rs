@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::series::{Slot, Table};
-use crate::message::{Flags, Message, REFUSED_PAYLOAD_BYTES_MAX};
+use crate::message::{Control, Flags, Message, REFUSED_PAYLOAD_BYTES_MAX};
 use crate::payload::{Decoded, Decoder, Input, NaiveTime};
 use crate::reading::{Reading, TimeSource, UnixMillis, write_field};
 use crate::refusal::Refusal;
@@ -27,6 +27,8 @@ pub(super) struct Decomposed {
     pub readings: u32,
     pub is_retained: bool,
     pub refused: Option<Refusal>,
+    /// What it tells us to do, when it is not a sensor's.
+    pub control: Option<Control>,
 }
 
 /// A reading, as far as folding needs it.
@@ -53,8 +55,10 @@ pub(super) struct Batch {
     pub readings: Vec<Numbers>,
     /// Messages decoded since the last commit.
     pub decoded: usize,
-    /// History blocks changed since the last commit.
-    pub blocks: usize,
+    /// Days that readings of a series lie in, one after the other, since the last commit.
+    pub days: usize,
+    /// Whether a sensor is deleted, so that what comes after may be new whatever is known now.
+    pub deletes: bool,
     /// Attributes that may have to be written, as JSON, by hash.
     pub attributes: HashMap<u64, String>,
     /// The newest dead letters.
@@ -91,7 +95,12 @@ impl Decomposer {
         for (index, message) in (0..).zip(entry.messages()) {
             let position = Position { entry: entry.id, index };
             let before = batch.readings.len();
+            let control = message.control();
+            if control.is_some() {
+                batch.deletes = true;
+            }
             let refused = match self.decode(&message, batch, table) {
+                Err(_) if control.is_some() => None,
                 Ok(decoded) => {
                     if decoded.zone_suspected {
                         self.hint_at_zone(message.topic);
@@ -113,6 +122,7 @@ impl Decomposer {
                 readings: u32::try_from(batch.readings.len() - before).unwrap_or(u32::MAX),
                 is_retained: message.flags.has(Flags::RETAINED),
                 refused,
+                control,
             });
         }
         batch.decoded += entry.len();
@@ -137,7 +147,7 @@ impl Decomposer {
         if let Some(refusal) = message.refused {
             return Err(refusal);
         }
-        // A control message has no readings; folding does not know yet what it tells.
+        // No decoder sees a control message. One of which nobody knows what it tells is refused.
         if message.flags.has(Flags::CONTROL) {
             return Err(Refusal::UnknownFlag);
         }
@@ -171,7 +181,7 @@ impl Batch {
         }
         // Once a series has shown others in this batch, those of its state may have to be written
         // again, too.
-        if series.has_other_attributes {
+        if series.has_other_attributes || self.deletes {
             self.attributes.entry(attributes).or_insert_with(|| attributes_json(reading));
         }
         self.readings.push(Numbers {

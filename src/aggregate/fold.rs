@@ -3,63 +3,30 @@
 //! The order is: [`Fold::take`] entries, ask [`Fold::needs`] until nothing is needed and answer
 //! with [`Fold::load`], then [`Fold::fold`], and in the end [`Fold::plan`] what is to be written.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::batch::{Batch, Decomposer, Numbers};
-use super::series::{Dirty, Series, Slot, Table, sensor_of};
-use super::state::State;
-use crate::history::{self, POINT_BYTES, Spans};
+use super::needs::Asked;
+use super::series::{Slot, Table, sensor_of, type_of};
+use crate::history::{
+    DAY_MS, Inventory, Resolution, Retentions, Span, StoredReading, Versions, after,
+};
+use crate::message::Control;
 use crate::payload::NaiveTime;
 use crate::reading::UnixMillis;
 use crate::statistic::Statistic;
+use crate::stream::commit::SERIES_PER_CALL_MAX;
 use crate::stream::{Entry, EntryId, Meta, Position, ProducerMark};
-
-/// Expiry times are whole minutes: a guess at what nobody misses of a day.
-const EXPIRY_STEP_MS: i64 = 60_000;
 
 /// What folding has to know.
 #[derive(Clone, Debug)]
 pub struct FoldConfig {
     /// Series that the shard may have; readings of others are counted under an overflow.
     pub series_max: u64,
-    /// How long readings are kept.
-    pub readings_retention: std::time::Duration,
+    /// How long history is kept.
+    pub retentions: Retentions,
     /// What a timestamp without zone means.
     pub naive_time: NaiveTime,
-}
-
-/// What must be loaded before a batch can be folded.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Needs {
-    /// Fields of states.
-    pub states: Vec<Box<[u8]>>,
-    /// Numbers of series whose index of spans is needed.
-    pub spans: Vec<u64>,
-    /// Blocks, by series number and span, whose real length is needed.
-    pub lengths: Vec<(u64, i64)>,
-    /// Sensors whose types are needed.
-    pub types: Vec<Box<str>>,
-}
-
-impl Needs {
-    /// Whether nothing is needed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// The answer to [`Needs`], in the same order.
-#[derive(Debug, Default)]
-pub struct Loaded {
-    /// `None`: the series has no state.
-    pub states: Vec<Option<State>>,
-    /// What the indexes hold.
-    pub spans: Vec<Spans>,
-    /// Lengths in bytes; 0 for a block that is not there.
-    pub lengths: Vec<u32>,
-    /// Types joined by NUL; empty for a sensor that is not known.
-    pub types: Vec<String>,
 }
 
 /// A shard's series and the batch in hand.
@@ -70,24 +37,19 @@ pub(super) struct Fold {
     pub(super) batch: Batch,
     /// Slots that the batch changed, in the order of their first change.
     pub(super) dirty: Vec<Slot>,
-    /// Types of the sensors of new series, joined by NUL.
+    /// Types of the sensors of new series and of those to be deleted, joined by NUL.
     pub(super) types: HashMap<Box<str>, String>,
     /// Producers that the batch heard of.
     pub(super) heard: HashSet<crate::stream::ProducerId>,
-    /// What the answer to the last [`Needs`] is for.
-    asked: Asked,
-    /// Set after a block turned out shorter than recorded: the real lengths are then asked.
-    distrusts_lengths: bool,
-    measured: HashMap<(u64, i64), u32>,
+    /// What the answer to the last [`super::needs::Needs`] is for.
+    pub(super) asked: Asked,
+    /// What the shard keeps of history.
+    pub(super) inventory: Inventory,
+    /// Spans that go with the batch.
+    pub(super) evicting: BTreeSet<Span>,
+    /// Series that one call writes at most.
+    pub(super) series_per_call_max: usize,
     decomposer: Decomposer,
-}
-
-#[derive(Debug, Default)]
-struct Asked {
-    states: Vec<Slot>,
-    spans: Vec<Slot>,
-    lengths: Vec<(u64, i64)>,
-    types: Vec<Box<str>>,
 }
 
 /// What became of one reading.
@@ -110,34 +72,34 @@ impl Fold {
             types: HashMap::new(),
             heard: HashSet::new(),
             asked: Asked::default(),
-            distrusts_lengths: false,
-            measured: HashMap::new(),
+            inventory: Inventory::default(),
+            evicting: BTreeSet::new(),
+            series_per_call_max: SERIES_PER_CALL_MAX,
         }
     }
 
     /// Forgets everything in memory and begins from what is committed.
-    pub fn begin(&mut self, meta: Meta) {
+    pub fn begin(&mut self, meta: Meta, inventory: Inventory) {
         self.meta = meta;
+        self.inventory = inventory;
         self.table.clear();
         self.clear_batch();
-    }
-
-    /// From now on until the next commit the real lengths of blocks are asked.
-    pub fn distrust_lengths(&mut self) {
-        self.distrusts_lengths = true;
     }
 
     /// The batch is committed: what it changed is what Redis holds now.
     pub fn committed(&mut self) {
         for slot in std::mem::take(&mut self.dirty) {
             let series = &mut self.table[slot];
+            if series.state.number == 0 {
+                self.table.forget(slot);
+                continue;
+            }
             series.dirty = None;
-            series.spans = None;
+            series.versions = None;
             series.has_other_attributes = false;
             series.floor = series.state.applied;
         }
         self.clear_batch();
-        self.distrusts_lengths = false;
     }
 
     fn clear_batch(&mut self) {
@@ -145,7 +107,7 @@ impl Fold {
         self.dirty.clear();
         self.types.clear();
         self.heard.clear();
-        self.measured.clear();
+        self.evicting.clear();
         self.asked = Asked::default();
     }
 
@@ -183,74 +145,8 @@ impl Fold {
         true
     }
 
-    /// What must be loaded before [`Fold::fold`]. Ask again after [`Fold::load`]: whether spans
-    /// are needed is only known once the states are there.
-    pub fn needs(&mut self) -> Needs {
-        let mut needs = Needs::default();
-        let mut asked = Asked::default();
-        let mut seen = HashSet::new();
-        for reading in &self.batch.readings {
-            let series = &self.table[reading.slot];
-            if !series.is_loaded && seen.insert(&series.field) {
-                needs.states.push(series.field.clone());
-                asked.states.push(reading.slot);
-            }
-        }
-        if asked.states.is_empty() {
-            self.need_spans_and_types(&mut needs, &mut asked);
-        }
-        self.asked = asked;
-        needs
-    }
-
-    fn need_spans_and_types(&self, needs: &mut Needs, asked: &mut Asked) {
-        let mut spans = HashSet::new();
-        let mut types = HashSet::new();
-        let mut lengths = HashSet::new();
-        for reading in &self.batch.readings {
-            let series = &self.table[reading.slot];
-            let span = history::span_of(reading.measured_at);
-            let number = series.state.number;
-            if number == 0 {
-                let sensor = sensor_of(&series.field);
-                if !self.types.contains_key(sensor) && types.insert(sensor) {
-                    asked.types.push(sensor.into());
-                }
-                continue;
-            }
-            if span != series.state.open.span && series.spans.is_none() && spans.insert(number) {
-                needs.spans.push(number);
-                asked.spans.push(reading.slot);
-            }
-            if self.distrusts_lengths
-                && !self.measured.contains_key(&(number, span))
-                && lengths.insert((number, span))
-            {
-                asked.lengths.push((number, span));
-            }
-        }
-        needs.types.clone_from(&asked.types);
-        needs.lengths.clone_from(&asked.lengths);
-    }
-
-    /// Takes in the answer to the last [`Fold::needs`].
-    pub fn load(&mut self, loaded: Loaded) {
-        let asked = std::mem::take(&mut self.asked);
-        for (slot, state) in asked.states.into_iter().zip(loaded.states) {
-            let series = &mut self.table[slot];
-            series.state = state.unwrap_or_default();
-            series.floor = series.state.applied;
-            series.is_loaded = true;
-        }
-        for (slot, spans) in asked.spans.into_iter().zip(loaded.spans) {
-            self.table[slot].spans = Some(spans);
-        }
-        self.measured.extend(asked.lengths.into_iter().zip(loaded.lengths));
-        self.types.extend(asked.types.into_iter().zip(loaded.types));
-    }
-
     /// Folds everything taken. Nothing may be needed any more. `now` is the wall clock: what
-    /// expires counts from it.
+    /// is kept counts from it.
     pub fn fold(&mut self, now: UnixMillis) {
         let messages = std::mem::take(&mut self.batch.messages);
         let readings = std::mem::take(&mut self.batch.readings);
@@ -260,6 +156,11 @@ impl Fold {
             rest = others;
             if let Some(refusal) = message.refused {
                 self.meta.totals.dead[refusal.index()] += 1;
+                continue;
+            }
+            if let Some(Control::Delete { sensor_id }) = &message.control {
+                self.delete(sensor_id, message.position);
+                self.meta.totals.control += 1;
                 continue;
             }
             let (mut counted, mut retained) = (0, false);
@@ -280,7 +181,7 @@ impl Fold {
         }
         for reading in &readings {
             let series = &self.table[reading.slot];
-            if series.is_loaded && series.state.number == 0 {
+            if series.is_loaded && series.state.number == 0 && series.dirty.is_none() {
                 self.table.forget(reading.slot);
             }
         }
@@ -314,37 +215,80 @@ impl Fold {
             self.meta.series += 1;
             self.meta.next += 1;
             series.state.number = self.meta.next;
-            series.spans = Some(Spans::default());
         }
-        if series.dirty.is_none() {
-            series.dirty = Some(Box::new(Dirty { is_new, ..Dirty::default() }));
+        let (dirty, is_first) = series.touch();
+        dirty.is_new |= is_new;
+        let day = reading.measured_at.0.div_euclid(DAY_MS);
+        if dirty.day.replace(day) != Some(day) {
+            self.batch.days += 1;
+        }
+        if is_first {
             self.dirty.push(reading.slot);
         }
-        let is_latest = reading.measured_at >= series.state.statistics.ends.last_at;
-        if is_latest && reading.attributes != series.state.attributes {
-            series.state.attributes = reading.attributes;
-            if let Some(dirty) = &mut series.dirty {
-                dirty.attributes = Some(reading.attributes);
-            }
+        if is_new {
+            self.name_type(reading.slot);
         }
+        let attributes = self.version_of(reading, now);
+        let stored =
+            StoredReading { measured_at: reading.measured_at, value: reading.value, attributes };
+        let series = &mut self.table[reading.slot];
         series.state.statistics.fold(reading.value, reading.measured_at);
         series.state.applied = position;
-        let clipped = |number, span, recorded: u32| {
-            let real = self.measured.get(&(number, span)).copied().unwrap_or(u32::MAX);
-            recorded.min(real - real % POINT_BYTES as u32)
-        };
-        let expires = |span| {
-            let at = history::expires_at(span, now, self.config.readings_retention).0;
-            // To the next full minute, so that it is not written again with every commit.
-            UnixMillis(at.saturating_add(EXPIRY_STEP_MS - 1) / EXPIRY_STEP_MS * EXPIRY_STEP_MS)
-        };
-        let blocks = |series: &Series| series.dirty.as_ref().map_or(0, |dirty| dirty.blocks.len());
-        let before = blocks(series);
-        if !series.keep(reading, clipped, expires, now) {
-            self.meta.totals.history_full += 1;
+        series.open.keep(stored, now);
+        let mut is_in_window = false;
+        for resolution in Resolution::ALL {
+            let start = resolution.start_of(reading.measured_at);
+            let end = UnixMillis(start.0.saturating_add(resolution.window_ms()));
+            let retention = self.config.retentions.of(resolution.shelf().share());
+            if after(end, retention) > now {
+                series.open.windows_mut(resolution).fold(resolution, &stored);
+                is_in_window = true;
+            }
         }
-        self.batch.blocks += blocks(series) - before;
+        self.meta.totals.late_beyond_windows += u64::from(!is_in_window);
         Outcome::Counted
+    }
+
+    /// Adds a new series' type to those of its sensor.
+    fn name_type(&mut self, slot: Slot) {
+        let series = &self.table[slot];
+        let (sensor, new) = (sensor_of(&series.field), type_of(&series.field));
+        let types = self.types.entry(sensor.into()).or_default();
+        if types.split('\0').all(|known| *known != *new) {
+            if !types.is_empty() {
+                types.push('\0');
+            }
+            types.push_str(&new);
+        }
+    }
+
+    /// The version of a reading's attributes; a reading that is the latest puts them in force.
+    fn version_of(&mut self, reading: &Numbers, now: UnixMillis) -> u32 {
+        let series = &mut self.table[reading.slot];
+        let state = &mut series.state;
+        let Some(dirty) = &mut series.dirty else { return state.version };
+        if reading.attributes == state.attributes {
+            return state.version;
+        }
+        if state.attributes == 0 {
+            (state.attributes, state.version) = (reading.attributes, 1);
+            dirty.attributes = Some(reading.attributes);
+            return 1;
+        }
+        let text = |hash: u64| self.batch.attributes.get(&hash).map_or("null", String::as_str);
+        let versions = series.versions.get_or_insert_with(|| {
+            // A series that is new in this batch; for all others they were loaded.
+            Box::new(Versions::begin(state.version, state.attributes, text(state.attributes)))
+        });
+        let keep = self.config.retentions.longest();
+        let new = (reading.attributes, text(reading.attributes));
+        if reading.measured_at < state.statistics.ends.last_at {
+            return versions.late(state.version, new, now, keep);
+        }
+        state.version = versions.change(state.version, new, now, keep);
+        state.attributes = reading.attributes;
+        dirty.attributes = Some(reading.attributes);
+        state.version
     }
 
     /// The entries of the batch.

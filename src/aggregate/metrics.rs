@@ -44,10 +44,8 @@ impl OwnerMetrics {
         self.calls.increment(1);
         self.seconds.record(took.as_secs_f64());
         match verdict {
-            Verdict::Written | Verdict::Done => self.series.increment(call.series.len() as u64),
-            Verdict::Fenced | Verdict::Conflict | Verdict::Pending | Verdict::Reload => {
-                self.refused.increment(1);
-            }
+            Verdict::Written | Verdict::Done => self.series.increment(call.series() as u64),
+            Verdict::Fenced | Verdict::Conflict | Verdict::Pending => self.refused.increment(1),
         }
     }
 }

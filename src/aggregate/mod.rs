@@ -5,25 +5,34 @@
 //! Knows nothing of: MQTT, HTTP, browsers.
 
 mod batch;
+mod deletion;
 mod episodes;
 mod fold;
 mod keeper;
+mod load;
 mod metrics;
+mod needs;
 mod owner;
 mod ownership;
 mod plan;
+mod sealing;
 mod series;
 pub mod shares;
+#[cfg(test)]
+mod simulation_tests;
 pub mod state;
 mod task;
 #[cfg(test)]
 mod tests;
 mod trail;
+mod upkeep;
 
-pub use fold::{FoldConfig, Loaded, Needs};
+pub use fold::FoldConfig;
 pub use keeper::Keeper;
 pub use metrics::{Cause, EvictionMetrics};
+pub use needs::{Footprint, Loaded, Needs, StoredAttributes};
 pub use owner::{Action, BATCH_LIMITS, Ended, Event, Owner};
 pub use ownership::{Member, Ownership, Pace};
 pub use plan::BatchLimits;
 pub use task::{OwnerContext, own};
+pub use upkeep::Evicted;

@@ -9,9 +9,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::fold::{Fold, FoldConfig, Loaded, Needs};
+use super::fold::{Fold, FoldConfig};
+use super::needs::{Loaded, Needs};
 use super::plan::BatchLimits;
 use super::trail::{Committed, Trail};
+use super::upkeep::{Evicted, Upkeep};
+use crate::history::codec::Unreadable;
+use crate::history::{Cut, Inventory};
 use crate::reading::UnixMillis;
 use crate::stream::commit::{Call, ENTRIES_PER_BATCH_MAX, Verdict};
 use crate::stream::{Entry, Meta, Patience};
@@ -38,7 +42,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(3);
 pub const BATCH_LIMITS: BatchLimits = BatchLimits {
     age_max: Duration::from_millis(100),
     series_max: 20_000,
-    blocks_max: 40_000,
+    days_max: 20_000,
     messages_max: 65_536,
     entries_max: ENTRIES_PER_BATCH_MAX / 2,
     bytes_max: 32 << 20,
@@ -47,7 +51,8 @@ pub const BATCH_LIMITS: BatchLimits = BatchLimits {
 /// What the task shall do.
 #[derive(Debug, PartialEq)]
 pub enum Action {
-    /// Read the shard's `m` hash and the number of its series; answer [`Event::Meta`].
+    /// Read the shard's `m` hash, the number of its series and its inventory of history; answer
+    /// [`Event::Meta`].
     ReadMeta,
     /// Claim everything pending; answer [`Event::Claimed`].
     Claim,
@@ -66,6 +71,9 @@ pub enum Action {
     LookForStrays,
     /// Run [`Owner::call`]; answer [`Event::Verdict`].
     Commit,
+    /// A newer version of the program wrote history that this one cannot read: say so; answer
+    /// [`Event::Failed`].
+    Refuse(Unreadable),
     /// The shard belongs to somebody else, or everything is committed: end.
     End(Ended),
 }
@@ -83,7 +91,7 @@ pub enum Ended {
 #[derive(Debug)]
 pub enum Event {
     /// The answer to [`Action::ReadMeta`].
-    Meta(Box<Meta>),
+    Meta(Box<Meta>, Inventory),
     /// The answer to [`Action::Claim`], in the order of ids.
     Claimed(Vec<Entry>),
     /// The answer to [`Action::Load`].
@@ -103,7 +111,7 @@ pub enum Event {
 /// The owner of one shard.
 pub struct Owner {
     fence: String,
-    fold: Fold,
+    pub(super) fold: Fold,
     trail: Trail,
     /// Entries claimed or read that are not in the batch yet.
     waiting: VecDeque<Entry>,
@@ -116,6 +124,9 @@ pub struct Owner {
     /// What the commit being run will have committed. Not before: trimming must never reach what
     /// is only hoped to be committed.
     committing: Option<Committed>,
+    /// Whether blocks are being loaded that the batch moves readings into.
+    is_sealing: bool,
+    upkeep: Upkeep,
     /// Whether a read without waiting brought nothing.
     is_drained: bool,
     /// Whether it has looked for strays since it read the last time.
@@ -145,6 +156,8 @@ impl Owner {
             batch_since: None,
             last_commit: Duration::ZERO,
             committing: None,
+            is_sealing: false,
+            upkeep: Upkeep::default(),
             is_drained: false,
             has_looked: false,
             stop_by: None,
@@ -159,6 +172,16 @@ impl Owner {
         self.calls.front()
     }
 
+    /// Which spans of history must go from now on, for the sake of the budget.
+    pub fn cut(&mut self, cut: Cut) {
+        self.upkeep.cut(cut);
+    }
+
+    /// What was evicted since this was asked last.
+    pub fn take_evicted(&mut self) -> Vec<Evicted> {
+        self.upkeep.take_evicted()
+    }
+
     /// From now on it takes what is there without waiting, commits, and ends. `now` is the
     /// monotonic clock.
     pub fn stop(&mut self, now: Duration) {
@@ -170,11 +193,12 @@ impl Owner {
     /// What to do after an event. `now` is the monotonic clock, `wall` the other one.
     pub fn next(&mut self, event: Event, now: Duration, wall: UnixMillis) -> Action {
         match event {
-            Event::Meta(meta) => self.begin(*meta, now),
+            Event::Meta(meta, inventory) => self.begin(*meta, inventory, now),
             Event::Claimed(entries) => {
                 self.waiting = entries.into();
                 self.step(now, wall)
             }
+            Event::Loaded(loaded) if self.is_sealing => self.seal(loaded, now, wall),
             Event::Loaded(loaded) => {
                 self.fold.load(loaded);
                 self.fold_or_load(now, wall)
@@ -195,12 +219,12 @@ impl Owner {
         }
     }
 
-    fn begin(&mut self, meta: Meta, now: Duration) -> Action {
+    fn begin(&mut self, meta: Meta, inventory: Inventory, now: Duration) -> Action {
         if meta.fence != self.fence {
             return Action::End(Ended::Fenced);
         }
         self.trail.begin(meta.pos, now);
-        self.fold.begin(meta);
+        self.fold.begin(meta, inventory);
         Action::Claim
     }
 
@@ -210,6 +234,8 @@ impl Owner {
         self.batch_since = None;
         self.committing = None;
         self.is_drained = false;
+        self.is_sealing = false;
+        self.upkeep.begin();
         Action::ReadMeta
     }
 
@@ -252,16 +278,16 @@ impl Owner {
             return Action::Load(needs);
         }
         self.fold.fold(wall);
-        self.after_folding(now)
+        self.after_folding(now, wall)
     }
 
-    fn after_folding(&mut self, now: Duration) -> Action {
+    fn after_folding(&mut self, now: Duration, wall: UnixMillis) -> Action {
         let Some(since) = self.batch_since else {
-            return self.when_idle(now);
+            return self.when_idle(now, wall);
         };
         let is_full = self.fold.is_full(now.saturating_sub(since), &BATCH_LIMITS);
         if is_full {
-            return self.commit(now);
+            return self.commit(now, wall);
         }
         if !self.waiting.is_empty() {
             return Action::Rest;
@@ -272,22 +298,24 @@ impl Owner {
         let rest = BATCH_LIMITS.age_max.saturating_sub(now.saturating_sub(self.last_commit));
         let gathers = !rest.is_zero() && self.stop_by.is_none();
         if self.is_drained && !gathers {
-            return self.commit(now);
+            return self.commit(now, wall);
         }
         let patience = if gathers { Patience::UpTo(rest) } else { Patience::None };
         Action::Read { count: self.entries_per_read, patience }
     }
 
-    fn when_idle(&mut self, now: Duration) -> Action {
+    fn when_idle(&mut self, now: Duration, wall: UnixMillis) -> Action {
         if self.stop_by.is_some_and(|stop_by| self.is_drained || now >= stop_by) {
             return Action::End(Ended::Stopped);
         }
-        if self.is_drained
-            && let Some(cut) = self.trail.cut(now)
-        {
-            let call = self.fold.plan_trim(cut, (self.token)());
-            self.calls.push_back(call);
-            return Action::Commit;
+        if self.is_drained {
+            let cut = self.trail.cut(now);
+            self.upkeep.look(&mut self.fold, now, wall);
+            if cut.is_some() || !self.fold.evicting.is_empty() {
+                let call = self.fold.plan_upkeep(cut, (self.token)());
+                self.calls.push_back(call);
+                return Action::Commit;
+            }
         }
         // Every commit looks for them too, but an idle shard has none.
         if self.is_drained && !self.has_looked {
@@ -306,14 +334,29 @@ impl Owner {
         Action::Read { count: self.entries_per_read, patience }
     }
 
-    fn commit(&mut self, now: Duration) -> Action {
+    /// Ends the batch. What is due to move into blocks needs these blocks first.
+    fn commit(&mut self, now: Duration, wall: UnixMillis) -> Action {
+        self.upkeep.look(&mut self.fold, now, wall);
+        let needs = self.fold.begin_sealing(wall);
+        if needs.is_empty() {
+            return self.seal(Loaded::default(), now, wall);
+        }
+        self.is_sealing = true;
+        Action::Load(needs)
+    }
+
+    fn seal(&mut self, loaded: Loaded, now: Duration, wall: UnixMillis) -> Action {
+        self.is_sealing = false;
+        if let Err(error) = self.fold.seal(loaded.blocks, loaded.footprints) {
+            return Action::Refuse(error);
+        }
         let since = self.batch_since.take().unwrap_or(now);
         self.last_commit = now;
         let cut = self.trail.cut(now);
         let last = self.fold.uncommitted().last().copied();
         let bytes = self.fold.batch.bytes;
         self.committing = last.map(|last| Committed { last, read_at: since, bytes });
-        self.calls = self.fold.plan(cut, self.token).into();
+        self.calls = self.fold.plan(cut, wall, self.token).into();
         Action::Commit
     }
 
@@ -328,14 +371,14 @@ impl Owner {
                 if let Some(batch) = self.committing.take() {
                     self.trail.add(batch);
                 }
-                if self.waiting.is_empty() { self.when_idle(now) } else { self.step(now, wall) }
+                self.upkeep.committed();
+                match self.waiting.is_empty() {
+                    true => self.when_idle(now, wall),
+                    false => self.step(now, wall),
+                }
             }
             Verdict::Fenced => Action::End(Ended::Fenced),
             Verdict::Conflict | Verdict::Pending => self.begin_again(),
-            Verdict::Reload => {
-                self.fold.distrust_lengths();
-                self.begin_again()
-            }
         }
     }
 }

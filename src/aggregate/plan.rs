@@ -3,55 +3,59 @@
 //! Series are never cut. Every call chains to the one before by its token and sets the next
 //! series number; only the last sets positions and totals, and acknowledges.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::fold::Fold;
-use super::series::{Slot, sensor_of, type_of};
+use super::series::{Dirty, Slot, sensor_of};
+use crate::history::{SealedBlock, Share, Span, field_cost, horizon_field};
 use crate::reading::UnixMillis;
 use crate::refusal::Refusal;
-use crate::stream::commit::{Call, SERIES_PER_CALL_MAX, SeriesWrite};
+use crate::stream::commit::{Call, HashWrite};
 use crate::stream::{EntryId, ProducerId};
 
 /// Bytes in one call, beyond the first series. A guess: about a millisecond of Redis.
 const BYTES_PER_CALL_MAX: usize = 1 << 20;
-/// What a block counts for beside its bytes: Redis needs about as long for its three commands. A
+/// What a block counts for beside its bytes: Redis needs about as long for finding its place. A
 /// guess.
 const BLOCK_COST_BYTES: usize = 512;
 /// Producers last seen longer ago in stream time than this are remembered in one sum only.
 const PRODUCER_MEMORY_MS: u64 = 60 * 60 * 1000;
 
-/// The sensors of a call's new series, and the place of the last of each.
-type Newcomers = HashMap<Box<str>, usize>;
+/// A call in the making.
+#[derive(Default)]
+struct Draft {
+    call: Call,
+    /// Spans whose place in the inventory changed.
+    spans: BTreeSet<Span>,
+    /// Sensors whose types changed.
+    sensors: BTreeSet<Box<str>>,
+    bytes: usize,
+}
 
 impl Fold {
-    /// The calls that commit the batch; the series of each are written together. `token` makes
-    /// unique tokens.
+    /// The calls that commit the batch; all writes of a series are in one. `now` is the wall
+    /// clock, `token` makes unique tokens.
     pub fn plan(
         &mut self,
         trim_before: Option<EntryId>,
+        now: UnixMillis,
         mut token: impl FnMut() -> String,
     ) -> Vec<Call> {
         let mut calls = Vec::new();
-        let mut series = Vec::new();
-        let mut newcomers = Newcomers::new();
-        let mut bytes = 0;
+        let mut draft = Draft { call: self.evict(), ..Draft::default() };
         for slot in self.dirty.clone() {
             let cost = self.cost_of(slot);
-            let is_full = series.len() == SERIES_PER_CALL_MAX || bytes + cost > BYTES_PER_CALL_MAX;
-            if is_full && !series.is_empty() {
-                self.index(&mut series, &mut newcomers);
-                calls.push(self.call(std::mem::take(&mut series), token()));
-                bytes = 0;
+            let is_full = draft.call.series() >= self.series_per_call_max
+                || draft.bytes + cost > BYTES_PER_CALL_MAX;
+            if is_full && draft.call.series() > 0 {
+                let full = std::mem::take(&mut draft);
+                calls.push(self.call(full, token()));
             }
-            bytes += cost;
-            if let Some(sensor) = self.name_type(slot) {
-                newcomers.insert(sensor, series.len());
-            }
-            series.push(self.write_of(slot));
+            draft.bytes += cost;
+            self.write(slot, now, &mut draft);
         }
-        self.index(&mut series, &mut newcomers);
-        let mut last = self.call(series, token());
+        let mut last = self.call(draft, token());
         self.end_batch(&mut last);
         last.trim_before = trim_before;
         calls.push(last);
@@ -60,51 +64,108 @@ impl Fold {
 
     /// About how long writing a series takes, in bytes.
     fn cost_of(&self, slot: Slot) -> usize {
-        let Some(dirty) = &self.table[slot].dirty else { return 0 };
-        let attributes = dirty.attributes.and_then(|hash| self.batch.attributes.get(&hash));
-        let blocks = dirty.blocks.iter().map(|block| block.bytes.len() + BLOCK_COST_BYTES);
-        blocks.sum::<usize>() + attributes.map_or(0, String::len)
-    }
-
-    /// Adds a new series' type to those of its sensor, which is returned.
-    fn name_type(&mut self, slot: Slot) -> Option<Box<str>> {
         let series = &self.table[slot];
-        if !series.dirty.as_ref().is_some_and(|dirty| dirty.is_new) {
-            return None;
-        }
-        let sensor: Box<str> = sensor_of(&series.field).into();
-        let types = self.types.entry(sensor.clone()).or_default();
-        if !types.is_empty() {
-            types.push('\0');
-        }
-        types.push_str(&type_of(&series.field));
-        Some(sensor)
+        let Some(dirty) = &series.dirty else { return 0 };
+        let attributes = dirty.attributes.and_then(|hash| self.batch.attributes.get(&hash));
+        let bytes = |block: &SealedBlock| {
+            let full = block.full.iter().map(|(_, bytes)| bytes.len() + BLOCK_COST_BYTES);
+            block.newest.len() + BLOCK_COST_BYTES + full.sum::<usize>()
+        };
+        let removed = dirty.removed.iter().map(|it| it.blocks.len() * BLOCK_COST_BYTES);
+        dirty.blocks.iter().map(bytes).sum::<usize>()
+            + removed.sum::<usize>()
+            + series.open.bytes()
+            + attributes.map_or(0, String::len)
     }
 
-    /// Has a call write the types of its new series: once for each sensor, however many types of
-    /// it are new.
-    fn index(&self, series: &mut [SeriesWrite], newcomers: &mut Newcomers) {
-        for (sensor, place) in std::mem::take(newcomers) {
-            let types = self.types.get(&sensor).cloned().unwrap_or_default();
-            series[place].index = Some((sensor, types));
+    /// Adds all writes of a series to a call.
+    fn write(&mut self, slot: Slot, now: UnixMillis, draft: &mut Draft) {
+        let mut dirty = self.table[slot].dirty.take().unwrap_or_default();
+        self.remove(&dirty, now, draft);
+        let series = &self.table[slot];
+        let number = series.state.number;
+        for block in dirty.blocks.drain(..) {
+            let delta = write_block(number, &block, draft.block_of(block.span));
+            self.inventory.add(block.span, delta, now);
+        }
+        if dirty.is_new || !dirty.removed.is_empty() {
+            draft.sensors.insert(sensor_of(&series.field).into());
+        }
+        if let Some(versions) = series.versions.as_ref().filter(|it| it.has_changed()) {
+            draft.call.attributes.set(format!("{number}:v"), versions.to_json());
+        }
+        if let Some(text) = dirty.attributes.and_then(|hash| self.batch.attributes.get(&hash)) {
+            draft.call.attributes.set(number.to_string(), text.as_str());
+        }
+        match number {
+            0 => draft.call.states.drop(&series.field[..]),
+            _ => draft.call.states.set(&series.field[..], series.state.pack(&series.open)),
         }
     }
 
-    /// A call that only trims.
-    pub fn plan_trim(&mut self, trim_before: EntryId, token: String) -> Call {
+    /// Removes what there was of a series under the numbers that it lost.
+    fn remove(&mut self, dirty: &Dirty, now: UnixMillis, draft: &mut Draft) {
+        for removed in &dirty.removed {
+            for (span, footprint) in &removed.blocks {
+                let block = draft.block_of(*span);
+                block.drop(removed.number.to_string());
+                for full in 0..footprint.full {
+                    block.drop(format!("{}.{full}", removed.number));
+                }
+                let bytes = i64::try_from(footprint.bytes).unwrap_or(i64::MAX);
+                self.inventory.add(*span, -bytes, now);
+            }
+            draft.call.attributes.drop(removed.number.to_string());
+            draft.call.attributes.drop(format!("{}:v", removed.number));
+        }
+    }
+
+    /// What removes the spans that are to go. It stands before everything else: what a batch
+    /// writes into such a span begins it anew.
+    fn evict(&self) -> Call {
+        let mut call = Call::default();
+        for span in &self.evicting {
+            call.evict.push(span.to_string());
+            call.inventory.drop(span.to_string());
+        }
+        if !self.evicting.is_empty() {
+            for share in Share::ALL {
+                if let Some(horizon) = self.inventory.evicted(share) {
+                    call.inventory.set(horizon_field(share), horizon.to_string());
+                }
+            }
+        }
+        call
+    }
+
+    /// A call that only evicts and trims.
+    pub fn plan_upkeep(&mut self, trim_before: Option<EntryId>, token: String) -> Call {
         let before = std::mem::replace(&mut self.meta.token, token.clone());
-        Call { token, before, trim_before: Some(trim_before), ..Call::default() }
+        Call { token, before, trim_before, ..self.evict() }
     }
 
-    fn call(&mut self, series: Vec<SeriesWrite>, token: String) -> Call {
+    fn call(&mut self, draft: Draft, token: String) -> Call {
+        let Draft { mut call, spans, sensors, .. } = draft;
+        for span in spans {
+            if let Some(kept) = self.inventory.get(span) {
+                call.inventory.set(span.to_string(), kept.to_string());
+            }
+        }
+        for sensor in sensors {
+            match self.types.get(&sensor).filter(|types| !types.is_empty()) {
+                Some(types) => call.index.set(sensor.as_bytes(), types.as_str()),
+                None => call.index.drop(sensor.as_bytes()),
+            }
+        }
         self.meta.version += 1;
-        let before = std::mem::replace(&mut self.meta.token, token.clone());
-        let meta = vec![
+        call.before = std::mem::replace(&mut self.meta.token, token.clone());
+        call.token = token;
+        call.meta = vec![
             ("next".to_owned(), self.meta.next.to_string()),
             ("version".to_owned(), self.meta.version.to_string()),
         ];
-        let oldest = self.batch.ids.first().copied();
-        Call { token, before, oldest, series, meta, ..Call::default() }
+        call.oldest = self.batch.ids.first().copied();
+        call
     }
 
     fn end_batch(&mut self, call: &mut Call) {
@@ -151,47 +212,37 @@ impl Fold {
         }
     }
 
-    fn write_of(&mut self, slot: Slot) -> SeriesWrite {
-        let series = &mut self.table[slot];
-        let mut dirty = series.dirty.take().unwrap_or_default();
-        for block in dirty.blocks.iter_mut() {
-            let expiry = block.expires_at.map(|at| (block.span, at));
-            if block.offset > 0 && expiry == series.expiry {
-                block.expires_at = None;
-            } else if block.span == series.state.open.span {
-                series.expiry = expiry;
-            }
-        }
-        let mut write = SeriesWrite {
-            number: series.state.number,
-            field: series.field.to_vec(),
-            state: series.state.pack(),
-            blocks: dirty.blocks.into(),
-            ..SeriesWrite::default()
-        };
-        if !dirty.spans.set.is_empty() {
-            let mut spans = dirty.spans;
-            // The index outlives its blocks: the open one's expiry moves on without being noted.
-            let slack = i64::try_from(self.config.readings_retention.as_millis());
-            let slack = slack.unwrap_or(i64::MAX);
-            spans.expires_at = UnixMillis(spans.expires_at.0.saturating_add(slack));
-            write.spans = Some(spans);
-        }
-        if let Some(hash) = dirty.attributes {
-            write.attributes = self.batch.attributes.get(&hash).cloned();
-        }
-        write
-    }
-
     /// When a batch should be committed although more may be waiting.
     pub fn is_full(&self, age: Duration, limits: &BatchLimits) -> bool {
         age >= limits.age_max
             || self.dirty.len() >= limits.series_max
-            || self.batch.blocks >= limits.blocks_max
+            || self.batch.days >= limits.days_max
             || self.batch.decoded >= limits.messages_max
             || self.batch.ids.len() >= limits.entries_max
             || self.batch.bytes >= limits.bytes_max
     }
+}
+
+impl Draft {
+    fn block_of(&mut self, span: Span) -> &mut HashWrite {
+        self.spans.insert(span);
+        self.call.blocks.entry(span.to_string()).or_default()
+    }
+}
+
+/// Writes the blocks of a series; gives by how much the span grows.
+fn write_block(number: u64, block: &SealedBlock, hash: &mut HashWrite) -> i64 {
+    let field = number.to_string();
+    let cost = |field: &str, bytes: usize| field_cost(field.len(), bytes).cast_signed();
+    let mut delta = cost(&field, block.newest.len());
+    delta -= block.replaced.map_or(0, |bytes| cost(&field, bytes));
+    for (place, bytes) in &block.full {
+        let field = format!("{number}.{place}");
+        delta += cost(&field, bytes.len());
+        hash.set(field, bytes.as_slice());
+    }
+    hash.set(field, block.newest.as_slice());
+    delta
 }
 
 /// When a batch is committed although more may be waiting.
@@ -201,8 +252,9 @@ pub struct BatchLimits {
     pub age_max: Duration,
     /// Series changed.
     pub series_max: usize,
-    /// History blocks changed: more than series, where sensors send what they had kept for years.
-    pub blocks_max: usize,
+    /// Days that its readings lie in, counted again for each series and after each change: more
+    /// than series, where sensors send what they had kept for years.
+    pub days_max: usize,
     /// Messages decoded.
     pub messages_max: usize,
     /// Entries read.

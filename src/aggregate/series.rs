@@ -1,19 +1,16 @@
 //! The series that an owner holds in memory, and what is to be written of each.
 
-use std::collections::HashMap;
-
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::batch::Numbers;
+use super::needs::Footprint;
 use super::state::State;
-use crate::history::{self, BLOCK_BYTES_MAX, Kept, OpenBlock, POINT_BYTES, Spans};
-use crate::reading::{SeriesKey, UnixMillis};
+use crate::history::{OpenEnd, SealedBlock, Sealing, Span, Versions};
+use crate::reading::SeriesKey;
 use crate::stream::Position;
-use crate::stream::commit::{BlockWrite, SpansWrite};
 
 /// The place of a series in [`Table`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Slot(u32);
 
 /// One series in memory.
@@ -25,16 +22,16 @@ pub(super) struct Series {
     pub is_loaded: bool,
     /// Its number is 0 until the first reading is folded.
     pub state: State,
+    /// What of its history is in no block yet.
+    pub open: OpenEnd,
     /// What `applied` was when it was loaded or last committed: a message at or before it was
     /// folded already. Within a batch positions only rise, so `state.applied` need not be asked,
     /// and one message can bring several readings of one series.
     pub floor: Position,
-    /// Its blocks, while a batch needs them.
-    pub spans: Option<Spans>,
+    /// The versions of its attributes, while a batch needs them.
+    pub versions: Option<Box<Versions>>,
     /// Whether readings with other attributes than the state's came in this batch.
     pub has_other_attributes: bool,
-    /// The newest block whose expiry was written, and that expiry.
-    pub expiry: Option<(i64, UnixMillis)>,
     /// What is to be written.
     pub dirty: Option<Box<Dirty>>,
 }
@@ -42,67 +39,34 @@ pub(super) struct Series {
 /// What a batch changed of a series, beside its state.
 #[derive(Debug, Default)]
 pub(super) struct Dirty {
-    pub blocks: Blocks,
-    pub spans: SpansWrite,
-    /// Whether the spans that have expired were looked for: once per batch is enough.
-    pub is_pruned: bool,
-    /// Hash of the attributes to be written; their text is with the batch.
-    pub attributes: Option<u64>,
     /// Whether the series is new, and so the index of its sensor has to name its type.
     pub is_new: bool,
+    /// Hash of the attributes to be written; their text is with the batch.
+    pub attributes: Option<u64>,
+    /// What moves into blocks, until these are loaded.
+    pub sealing: Option<Sealing>,
+    /// Blocks to be written.
+    pub blocks: Vec<SealedBlock>,
+    /// What was deleted of it: all its state, blocks and attributes under these numbers.
+    pub removed: Vec<Removed>,
+    /// The day of the last reading, to count how many days a batch touches.
+    pub day: Option<i64>,
 }
 
-/// The history blocks that a batch writes of a series, in the order of their first change.
-///
-/// Nearly always one. But a sensor may send what it had kept for years, a reading for each hour,
-/// so that from the second block on they are found by a map.
-#[derive(Debug, Default)]
-pub(super) struct Blocks {
-    writes: Vec<BlockWrite>,
-    places: HashMap<i64, usize>,
+/// A series that was deleted.
+#[derive(Debug)]
+pub(super) struct Removed {
+    /// The number that it had.
+    pub number: u64,
+    /// Its blocks, once they are known.
+    pub blocks: Vec<(Span, Footprint)>,
 }
 
-impl Blocks {
-    /// How many.
-    pub const fn len(&self) -> usize {
-        self.writes.len()
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &BlockWrite> {
-        self.writes.iter()
-    }
-
-    /// All of them, to be changed.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut BlockWrite> {
-        self.writes.iter_mut()
-    }
-
-    /// The block of a span, made by `new` when it is not there yet.
-    fn of(&mut self, span: i64, new: impl FnOnce() -> BlockWrite) -> &mut BlockWrite {
-        let found = match &self.writes[..] {
-            [] => None,
-            [only] => (only.span == span).then_some(0),
-            [_, _, ..] => self.places.get(&span).copied(),
-        };
-        let place = found.unwrap_or_else(|| {
-            if let [only] = &self.writes[..] {
-                self.places.insert(only.span, 0);
-            }
-            let place = self.writes.len();
-            if place > 0 {
-                self.places.insert(span, place);
-            }
-            self.writes.push(new());
-            place
-        });
-        &mut self.writes[place]
-    }
-}
-
-impl From<Blocks> for Vec<BlockWrite> {
-    fn from(blocks: Blocks) -> Self {
-        blocks.writes
+impl Series {
+    /// What is to be written of it; the slot is new to the batch when there was nothing yet.
+    pub fn touch(&mut self) -> (&mut Dirty, bool) {
+        let is_first = self.dirty.is_none();
+        (self.dirty.get_or_insert_default(), is_first)
     }
 }
 
@@ -167,59 +131,6 @@ impl std::ops::Index<Slot> for Table {
 impl std::ops::IndexMut<Slot> for Table {
     fn index_mut(&mut self, slot: Slot) -> &mut Series {
         &mut self.series[slot.0 as usize]
-    }
-}
-
-impl Series {
-    /// Puts a reading into the block of its span; `false` when that is full.
-    pub fn keep(
-        &mut self,
-        reading: &Numbers,
-        clipped: impl Fn(u64, i64, u32) -> u32,
-        expires: impl Fn(i64) -> UnixMillis,
-        now: UnixMillis,
-    ) -> bool {
-        let Some(dirty) = &mut self.dirty else { return false };
-        let number = self.state.number;
-        let span = history::span_of(reading.measured_at);
-        let open = &mut self.state.open;
-        let spans = self.spans.get_or_insert_default();
-        if span > open.span || open.bytes == 0 {
-            // The new span closes the open block: its final length goes into the index.
-            if open.bytes > 0 {
-                let kept = Kept { bytes: open.bytes, expires_at: expires(open.span) };
-                spans.set(open.span, kept);
-                dirty.spans.note(open.span, kept.to_string(), kept.expires_at);
-            }
-            *open = OpenBlock { span, bytes: spans.end_of(span, now) };
-            let kept = Kept { bytes: open.bytes, expires_at: expires(span) };
-            spans.set(span, kept);
-            dirty.spans.note(span, kept.to_string(), kept.expires_at);
-            if !std::mem::replace(&mut dirty.is_pruned, true) {
-                dirty.spans.drop.extend(spans.prune(now, span));
-            }
-        }
-        let is_open = span == open.span;
-        let block = dirty.blocks.of(span, || {
-            let recorded = if is_open { open.bytes } else { spans.end_of(span, now) };
-            let offset = clipped(number, span, recorded);
-            BlockWrite { span, offset, bytes: Vec::new(), expires_at: Some(expires(span)) }
-        });
-        let end = block.offset as usize + block.bytes.len() + POINT_BYTES;
-        let Some(end) = u32::try_from(end).ok().filter(|end| *end <= BLOCK_BYTES_MAX) else {
-            return false;
-        };
-        history::write_point(reading.measured_at, reading.value, &mut block.bytes);
-        let expires_at = expires(span);
-        block.expires_at = Some(expires_at);
-        if is_open {
-            open.bytes = end;
-        } else {
-            let kept = Kept { bytes: end, expires_at };
-            spans.set(span, kept);
-            dirty.spans.note(span, kept.to_string(), kept.expires_at);
-        }
-        true
     }
 }
 

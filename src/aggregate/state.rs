@@ -1,19 +1,21 @@
 //! The state of a series, and how it is packed into a hash field.
 //!
-//! The layout is little-endian and fixed: a version byte, then the fields of [`State`] in order.
-//! A version that is not known is refused, never guessed.
+//! The layout is little-endian: a version byte, then the fields of [`State`] in order and fixed in
+//! width, then the open end of the series' history. A version that is not known is refused, never
+//! guessed. Whoever shows all series reads the front only.
 
-use crate::history::{Newest, OpenBlock};
+use crate::history::codec::varint::Input;
+use crate::history::{Newest, OpenEnd};
 use crate::statistic::{Statistic, Statistics, Unpack};
 use crate::stream::{EntryId, Position};
 
 /// The layout's version.
 const VERSION: u8 = 2;
 
-/// Everything that is known of a series in one shard.
+/// Everything that is known of a series in one shard, but for its history.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
-    /// The number that stands for the series in key names; from 1, unique within the shard, never
+    /// The number that stands for the series in hashes; from 1, unique within the shard, never
     /// used again.
     pub number: u64,
     /// The last message folded in. A message at or before it is not folded again.
@@ -23,29 +25,29 @@ pub struct State {
     /// XXH3-64 of the attributes shown, so that they are written only when they change; 0 when
     /// none were written.
     pub attributes: u64,
-    /// The newest history block.
-    pub open: OpenBlock,
+    /// The version of the attributes shown, from 1.
+    pub version: u32,
 }
 
 /// A state cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// Written by a newer version of the program.
+    /// Written by another version of the program.
     #[error("a state of version {0}; this program knows version {VERSION}")]
     Version(u8),
-    /// Shorter or longer than its version says.
-    #[error("a state of {0} bytes; version {VERSION} has {expected}", expected = State::BYTES)]
-    Length(usize),
+    /// Shorter or longer than its version says, or something else in it is wrong.
+    #[error("a state of {0} bytes that is not one of version {VERSION}")]
+    Damaged(usize),
 }
 
 impl State {
-    /// The length of a packed state.
-    pub const BYTES: usize = 1 + 8 + 20 + Statistics::BYTES + 8 + 12;
+    /// The length of the front of a packed state.
+    const BYTES: usize = 1 + 8 + 20 + Statistics::BYTES + 8 + 4;
 
-    /// Packs the state.
+    /// Packs the state and the open end of its history.
     #[must_use]
-    pub fn pack(&self) -> Vec<u8> {
-        let mut packed = Vec::with_capacity(Self::BYTES);
+    pub fn pack(&self, open: &OpenEnd) -> Vec<u8> {
+        let mut packed = Vec::with_capacity(Self::BYTES + open.bytes() + 64);
         packed.push(VERSION);
         packed.extend_from_slice(&self.number.to_le_bytes());
         packed.extend_from_slice(&self.applied.entry.ms.to_le_bytes());
@@ -53,22 +55,35 @@ impl State {
         packed.extend_from_slice(&self.applied.index.to_le_bytes());
         self.statistics.write(&mut packed);
         packed.extend_from_slice(&self.attributes.to_le_bytes());
-        packed.extend_from_slice(&self.open.span.to_le_bytes());
-        packed.extend_from_slice(&self.open.bytes.to_le_bytes());
+        packed.extend_from_slice(&self.version.to_le_bytes());
+        open.write(&mut packed);
         packed
     }
 
-    /// Reads a packed state.
+    /// Reads the front of a packed state.
     ///
     /// # Errors
     /// [`Unreadable`]: the state was written by another version, or by somebody else.
     pub fn unpack(packed: &[u8]) -> Result<Self, Unreadable> {
         match packed.first() {
-            Some(&VERSION) if packed.len() == Self::BYTES => {
-                Self::fields(&mut Unpack(&packed[1..])).ok_or(Unreadable::Length(packed.len()))
+            Some(&VERSION) => {
+                Self::fields(&mut Unpack(&packed[1..])).ok_or(Unreadable::Damaged(packed.len()))
             }
-            Some(&VERSION) | None => Err(Unreadable::Length(packed.len())),
+            None => Err(Unreadable::Damaged(0)),
             Some(&version) => Err(Unreadable::Version(version)),
+        }
+    }
+
+    /// Reads all of a packed state.
+    ///
+    /// # Errors
+    /// [`Unreadable`]: the state was written by another version, or by somebody else.
+    pub fn unpack_whole(packed: &[u8]) -> Result<(Self, OpenEnd), Unreadable> {
+        let state = Self::unpack(packed)?;
+        let mut rest = Input(&packed[Self::BYTES..]);
+        match OpenEnd::read(&mut rest) {
+            Some(open) if rest.0.is_empty() => Ok((state, open)),
+            Some(_) | None => Err(Unreadable::Damaged(packed.len())),
         }
     }
 
@@ -76,8 +91,8 @@ impl State {
     #[must_use]
     pub fn newest(packed: &[u8]) -> Option<Newest> {
         // The reader counts what it cannot read, whatever the cause.
-        let Self { number, applied, open, .. } = Self::unpack(packed).ok()?;
-        Some(Newest { number, applied, open })
+        let (Self { number, applied, statistics, .. }, open) = Self::unpack_whole(packed).ok()?;
+        Some(Newest { number, applied, first_at: statistics.ends.first_at, open })
     }
 
     fn fields(packed: &mut Unpack<'_>) -> Option<Self> {
@@ -89,7 +104,7 @@ impl State {
             },
             statistics: Statistics::read(packed)?,
             attributes: packed.u64()?,
-            open: OpenBlock { span: packed.i64()?, bytes: packed.u32()? },
+            version: packed.u32()?,
         })
     }
 }
@@ -97,6 +112,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::{Resolution, StoredReading};
     use crate::reading::UnixMillis;
 
     fn state() -> State {
@@ -104,31 +120,57 @@ mod tests {
             number: 7,
             applied: Position { entry: EntryId { ms: 5, seq: 1 }, index: 3 },
             attributes: 99,
-            open: OpenBlock { span: -2, bytes: 32 },
+            version: 2,
             ..State::default()
         };
         state.statistics.fold(-0.0, UnixMillis(-5));
         state
     }
 
+    fn open() -> OpenEnd {
+        let mut open = OpenEnd::default();
+        for (at, value) in [(120_000, 1.5), (180_000, 2.0), (5, 7.25)] {
+            let reading = StoredReading { measured_at: UnixMillis(at), value, attributes: 2 };
+            open.keep(reading, UnixMillis(77));
+            for resolution in Resolution::ALL {
+                open.windows_mut(resolution).fold(resolution, &reading);
+            }
+        }
+        open
+    }
+
     #[test]
     fn a_state_survives_packing() {
-        let packed = state().pack();
-        assert_eq!(packed.len(), State::BYTES);
+        let packed = state().pack(&open());
         assert_eq!(State::unpack(&packed), Ok(state()));
-        let State { number, applied, open, .. } = state();
-        assert_eq!(State::newest(&packed), Some(Newest { number, applied, open }));
+        let (back, end) = State::unpack_whole(&packed).unwrap();
+        assert_eq!((back, end.since), (state(), UnixMillis(77)));
+        assert!(end.tail.readings().eq(open().tail.readings()));
+        for resolution in Resolution::ALL {
+            let windows = |open: &OpenEnd| {
+                let windows = open.windows(resolution).all(resolution);
+                windows.iter().map(|it| (it.start, it.statistics.ends.clone())).collect::<Vec<_>>()
+            };
+            assert_eq!(windows(&end), windows(&open()));
+        }
+        // What is packed again has the same meaning, and the same length.
+        assert_eq!(state().pack(&end).len(), packed.len());
+        let newest = State::newest(&packed).unwrap();
+        assert_eq!((newest.number, newest.first_at), (7, UnixMillis(-5)));
         assert_eq!(State::newest(b"else"), None);
     }
 
     #[test]
     fn a_newer_version_is_refused_not_guessed() {
-        let mut packed = state().pack();
+        let mut packed = state().pack(&open());
         packed[0] = VERSION + 1;
         assert_eq!(State::unpack(&packed), Err(Unreadable::Version(VERSION + 1)));
         packed[0] = VERSION;
-        packed.pop();
-        assert_eq!(State::unpack(&packed), Err(Unreadable::Length(State::BYTES - 1)));
-        assert_eq!(State::unpack(&[]), Err(Unreadable::Length(0)));
+        for length in 0..packed.len() {
+            assert!(State::unpack_whole(&packed[..length]).is_err(), "{length}");
+        }
+        packed.push(0);
+        assert_eq!(State::unpack_whole(&packed), Err(Unreadable::Damaged(packed.len())));
+        assert_eq!(State::unpack(&[]), Err(Unreadable::Damaged(0)));
     }
 }

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::fold::{FoldConfig, Loaded, Needs};
-use super::metrics::OwnerMetrics;
+use super::fold::FoldConfig;
+use super::load::load;
+use super::metrics::{EvictionMetrics, OwnerMetrics};
 use super::owner::{Action, BLOCK_MAX, Ended, Event, Owner};
-use super::state::{State, Unreadable};
+use super::state::Unreadable;
 use crate::clock::Clock;
-use crate::history::Spans;
+use crate::history::{Cut, Inventory, codec};
 use crate::stream::{Consumer, Error, Ledger, Server, ShardKeys, random_hex};
 
 /// What every owner of a process needs.
@@ -24,21 +26,26 @@ pub struct OwnerContext {
     pub fold: FoldConfig,
     /// How long committed entries stay in the stream.
     pub stream_retention: Duration,
+    /// Which spans of history must go for the sake of the budget.
+    pub cut: watch::Receiver<Cut>,
 }
 
 /// Why an owner cannot go on for now.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+pub(super) enum Trouble {
     #[error(transparent)]
     Stream(#[from] Error),
     #[error(transparent)]
     State(#[from] Unreadable),
+    #[error(transparent)]
+    Block(#[from] codec::Unreadable),
 }
 
 struct Task {
     consumer: Consumer,
     ledger: Ledger,
     metrics: OwnerMetrics,
+    evictions: EvictionMetrics,
 }
 
 /// Owns a shard under `fence` until somebody else does or `stop` is said. While Redis is away it
@@ -58,11 +65,17 @@ pub async fn own(
         consumer: Consumer::new(context.server.clone(), keys.clone(), fence.clone(), BLOCK_MAX),
         ledger: Ledger::new(context.server.clone(), keys, fence),
         metrics: OwnerMetrics::new(),
+        evictions: EvictionMetrics::new(),
     };
     let mut backoff = Server::backoff();
     let mut action = Action::ReadMeta;
     let mut is_stopping = false;
+    let cut = context.cut.clone();
     loop {
+        owner.cut(*cut.borrow());
+        for evicted in owner.take_evicted() {
+            task.evictions.evicted(evicted.share, evicted.cause, 1, evicted.bytes);
+        }
         if stop.is_cancelled() && !is_stopping {
             is_stopping = true;
             owner.stop(started.elapsed());
@@ -104,13 +117,16 @@ enum Step {
 impl Task {
     async fn act(&mut self, action: Action, owner: &Owner) -> Result<Step, Trouble> {
         let event = match action {
-            Action::ReadMeta => Event::Meta(Box::new(self.ledger.meta().await?)),
+            Action::ReadMeta => {
+                let (meta, inventory) = self.ledger.begin().await?;
+                Event::Meta(Box::new(meta), Inventory::parse(inventory))
+            }
             Action::Claim => {
                 let entries = self.consumer.claim_everything().await?;
                 self.metrics.claimed.increment(entries.len() as u64);
                 Event::Claimed(entries)
             }
-            Action::Load(needs) => Event::Loaded(self.load(&needs).await?),
+            Action::Load(needs) => Event::Loaded(load(&mut self.ledger, &needs).await?),
             Action::Read { count, patience } => {
                 let entries = self.consumer.read(count, patience).await?;
                 self.metrics.entries.increment(entries.len() as u64);
@@ -130,21 +146,9 @@ impl Task {
                 }
                 None => Event::Failed,
             },
+            Action::Refuse(error) => return Err(error.into()),
             Action::End(ended) => return Ok(Step::End(ended)),
         };
         Ok(Step::Event(event))
-    }
-
-    async fn load(&mut self, needs: &Needs) -> Result<Loaded, Trouble> {
-        let states = self.ledger.states(&needs.states).await?;
-        let unpack = |packed: Option<Vec<u8>>| packed.map(|it| State::unpack(&it)).transpose();
-        let spans = self.ledger.spans(&needs.spans).await?;
-        let types = self.ledger.types(&needs.types).await?;
-        Ok(Loaded {
-            states: states.into_iter().map(unpack).collect::<Result<_, _>>()?,
-            spans: spans.into_iter().map(Spans::from_fields).collect(),
-            lengths: self.ledger.lengths(&needs.lengths).await?,
-            types: types.into_iter().map(Option::unwrap_or_default).collect(),
-        })
     }
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::clock::Clock;
+use crate::history::{Cut, Retentions};
 use crate::ingest::{INTAKE_LIMITS, Intake};
 use crate::message::{Flags, Message};
 use crate::payload::NaiveTime;
@@ -17,15 +18,21 @@ use crate::shard::{ShardCount, ShardId};
 use crate::stream::testing::RedisServer;
 use crate::stream::{Meta, ShardKeys, Writer};
 
+mod history;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
 struct Stage {
     redis: RedisServer,
     keys: ShardKeys,
+    cut: watch::Sender<Cut>,
 }
 
 impl Stage {
     async fn new() -> Self {
         let redis = RedisServer::start(&[]).await;
-        let stage = Self { redis, keys: ShardKeys::new(ShardId(0)) };
+        let keys = ShardKeys::new(ShardId(0));
+        let stage = Self { redis, keys, cut: watch::Sender::default() };
         stage.run(&format!("XGROUP CREATE {} aggregate 0 MKSTREAM", stage.keys.stream)).await;
         stage.fence("f1").await;
         stage
@@ -69,10 +76,11 @@ impl Stage {
             clock: Clock::system(),
             fold: FoldConfig {
                 series_max,
-                readings_retention: Duration::from_secs(86_400),
+                retentions: Retentions { readings: DAY, minutes: 7 * DAY, hours: 400 * DAY },
                 naive_time: NaiveTime::Utc,
             },
             stream_retention: Duration::from_secs(2),
+            cut: self.cut.subscribe(),
         };
         let stop = CancellationToken::new();
         let owner = own(Arc::new(context), self.keys.clone(), fence.to_owned(), stop.clone());
@@ -193,23 +201,6 @@ async fn a_retained_replay_counts_only_when_it_is_news() {
     let totals = stage.fold_all("f1").await.totals;
     assert_eq!((totals.decoded, totals.retained), (2, 2));
     assert_eq!(stage.state(b"a\0t").await.statistics.ends.last_value, 2.0);
-}
-
-#[tokio::test]
-async fn an_expired_block_begins_anew_and_the_reading_is_kept() {
-    let stage = Stage::new().await;
-    let message = r#"{"value":1,"timestamp":"2023-11-14T22:00:00Z"}"#;
-    stage.publish("s/a/t", &[message, message], Flags::NONE).await;
-    stage.fold_all("f1").await;
-    let state = stage.state(b"a\0t").await;
-    assert_eq!(state.open.bytes, 32);
-    let block = stage.keys.block(state.number, state.open.span);
-    stage.run(&format!("DEL {block}")).await;
-    stage.publish("s/a/t", &[message], Flags::NONE).await;
-    let meta = stage.fold_all("f1").await;
-    assert_eq!(meta.totals.decoded, 3);
-    assert_eq!(stage.state(b"a\0t").await.open.bytes, 16);
-    assert_eq!(stage.run(&format!("STRLEN {block}")).await, redis::Value::Int(16));
 }
 
 #[tokio::test]

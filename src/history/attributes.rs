@@ -130,6 +130,27 @@ impl Versions {
         to
     }
 
+    /// The version of a reading that came late, so that `from` stays in force: one that there was
+    /// before, else a new one that has ended already. It is `from` when the day has had its
+    /// [`PER_DAY_MAX`] new versions.
+    pub fn late(
+        &mut self,
+        from: u32,
+        (hash, attributes_json): (u64, &str),
+        now: UnixMillis,
+        keep: Duration,
+    ) -> u32 {
+        let Some(to) = self.find(hash).or_else(|| self.add(hash, attributes_json, now)) else {
+            return from;
+        };
+        if let Some(place) = self.place(to).filter(|_| to != from) {
+            self.list[place].until = Some(now.0);
+            self.has_changed = true;
+            self.forget(now, keep);
+        }
+        to
+    }
+
     /// A new version; `None` when the day has had enough.
     fn add(&mut self, hash: u64, attributes_json: &str, now: UnixMillis) -> Option<u32> {
         let day = now.0.div_euclid(DAY_MS);
@@ -245,6 +266,17 @@ mod tests {
         assert_eq!(versions.attributes(2), Some(&*unit("b")));
         assert_eq!(versions.change(1, (30, &unit("c")), later(NOON, 9), KEEP), 3);
         assert_eq!(versions.attributes(1), Some(&*unit("a")));
+    }
+
+    #[test]
+    fn a_late_reading_has_its_own_attributes_and_changes_none() {
+        let mut versions = Versions::begin(1, 10, &unit("a"));
+        assert_eq!(versions.late(1, (20, &unit("b")), NOON, KEEP), 2);
+        assert_eq!(versions.attributes(1), None);
+        assert_eq!(versions.attributes(2), Some(&*unit("b")));
+        assert_eq!(versions.late(1, (20, &unit("b")), later(NOON, 5), KEEP), 2);
+        assert_eq!(versions.late(1, (10, &unit("a")), later(NOON, 6), KEEP), 1);
+        assert_eq!(versions.change(1, (30, &unit("c")), later(NOON, 9), KEEP), 3);
     }
 
     #[test]

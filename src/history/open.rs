@@ -108,8 +108,8 @@ impl OpenEnd {
         let tail = self.tail.bytes();
         write_unsigned(tail.len() as u64, packed);
         packed.extend_from_slice(tail);
-        self.minutes.write(packed);
-        self.hours.write(packed);
+        self.minutes.write(Resolution::Minute, packed);
+        self.hours.write(Resolution::Hour, packed);
     }
 
     /// Reads what [`OpenEnd::write`] wrote; `None` when it is anything else.
@@ -133,26 +133,30 @@ impl OpenWindows {
     pub fn fold(&mut self, resolution: Resolution, reading: &StoredReading) {
         let start = resolution.start_of(reading.measured_at);
         let is_late = self.newest.as_ref().is_some_and(|newest| start < newest.start);
-        let window = if is_late { self.late_window(start) } else { self.newest_window(start) };
+        let window = if is_late {
+            self.late_window(resolution, start)
+        } else {
+            self.newest_window(resolution, start)
+        };
         window.fold(reading.value, reading.measured_at, reading.attributes);
     }
 
-    fn newest_window(&mut self, start: UnixMillis) -> &mut Window {
+    fn newest_window(&mut self, resolution: Resolution, start: UnixMillis) -> &mut Window {
         if let Some(closed) = self.newest.take_if(|newest| newest.start != start) {
-            self.wait(&closed);
+            self.wait(resolution, &closed);
         }
         self.newest.get_or_insert_with(|| Window::new(start))
     }
 
-    fn late_window(&mut self, start: UnixMillis) -> &mut Window {
+    fn late_window(&mut self, resolution: Resolution, start: UnixMillis) -> &mut Window {
         if let Some(closed) = self.late.take_if(|late| late.start != start) {
-            self.wait(&closed);
+            self.wait(resolution, &closed);
         }
         self.late.get_or_insert_with(|| Box::new(Window::new(start)))
     }
 
-    fn wait(&mut self, window: &Window) {
-        write_window(window, &mut self.waiting);
+    fn wait(&mut self, resolution: Resolution, window: &Window) {
+        write_window(window, resolution, &mut self.waiting);
         self.waiting_count += 1;
     }
 
@@ -179,16 +183,16 @@ impl OpenWindows {
         windows
     }
 
-    fn write(&self, packed: &mut Vec<u8>) {
+    fn write(&self, resolution: Resolution, packed: &mut Vec<u8>) {
         let late = u32::from(self.late.is_some());
         write_unsigned(u64::from(self.waiting_count + late), packed);
         packed.extend_from_slice(&self.waiting);
         if let Some(late) = &self.late {
-            write_window(late, packed);
+            write_window(late, resolution, packed);
         }
         packed.push(u8::from(self.newest.is_some()));
         if let Some(newest) = &self.newest {
-            write_window(newest, packed);
+            write_window(newest, resolution, packed);
         }
     }
 

@@ -3,7 +3,8 @@
 //! A batch may take several calls. Each carries whole series, so that a series' history and its
 //! state never part; only the last carries positions, totals and acknowledgements.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use redis::Cmd;
 use redis::aio::MultiplexedConnection;
@@ -37,61 +38,33 @@ pub enum Verdict {
     Conflict,
     /// Entries lie with others, or before the batch: claim everything, fold again.
     Pending,
-    /// A history block is shorter than recorded: load the state again, fold again.
-    Reload,
 }
 
-/// Bytes to be written into a history block.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BlockWrite {
-    /// Which span of the series.
-    pub span: i64,
-    /// Where they go: what the block is long before.
-    pub offset: u32,
-    /// Whole readings.
-    pub bytes: Vec<u8>,
-    /// When the block may go; `None` when that was said before and has not changed.
-    pub expires_at: Option<UnixMillis>,
+/// What is written into one hash. What is dropped goes first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HashWrite {
+    /// Fields to remove.
+    pub drop: Vec<Vec<u8>>,
+    /// Fields and their values.
+    pub set: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// Changes to the index of a series' spans.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SpansWrite {
-    /// Span and what the index says of it.
-    pub set: BTreeMap<i64, String>,
-    /// Spans whose blocks have expired.
-    pub drop: BTreeSet<i64>,
-    /// When the whole index may go.
-    pub expires_at: UnixMillis,
-}
-
-impl SpansWrite {
-    /// Records what the index is to say of a span, also of one that was to be dropped.
-    pub fn note(&mut self, span: i64, value: String, expires_at: UnixMillis) {
-        self.drop.remove(&span);
-        self.set.insert(span, value);
-        self.expires_at = self.expires_at.max(expires_at);
+impl HashWrite {
+    /// Sets a field.
+    pub fn set(&mut self, field: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+        self.set.push((field.into(), value.into()));
     }
-}
 
-/// Everything that is written of a series.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SeriesWrite {
-    /// The series' number.
-    pub number: u64,
-    /// Its field in the states.
-    pub field: Vec<u8>,
-    /// Its packed state.
-    pub state: Vec<u8>,
-    /// New readings.
-    pub blocks: Vec<BlockWrite>,
-    /// Set when the index changes.
-    pub spans: Option<SpansWrite>,
-    /// Set when they change: JSON.
-    pub attributes: Option<String>,
-    /// Set for the last new series of a sensor in a call: sensor id and all its types, joined by
-    /// NUL.
-    pub index: Option<(Box<str>, String)>,
+    /// Removes a field.
+    pub fn drop(&mut self, field: impl Into<Vec<u8>>) {
+        self.drop.push(field.into());
+    }
+
+    /// Whether nothing is written.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.drop.is_empty()
+    }
 }
 
 /// A dead letter.
@@ -118,8 +91,19 @@ pub struct Call {
     pub before: String,
     /// The first entry of the batch; `None` for a call that only trims.
     pub oldest: Option<EntryId>,
-    /// Series, at most [`SERIES_PER_CALL_MAX`].
-    pub series: Vec<SeriesWrite>,
+    /// Spans of history that go as a whole, as text.
+    pub evict: Vec<String>,
+    /// Blocks of history, by the text of their span.
+    pub blocks: BTreeMap<String, HashWrite>,
+    /// What the inventory of spans says then.
+    pub inventory: HashWrite,
+    /// Attributes by series number.
+    pub attributes: HashWrite,
+    /// The types of sensors.
+    pub index: HashWrite,
+    /// The states of at most [`SERIES_PER_CALL_MAX`] series. Everything else of a series is
+    /// written before its state, in the same call.
+    pub states: HashWrite,
     /// Fields of the shard's `m`.
     pub meta: Vec<(String, String)>,
     /// Fields of the shard's `m` to remove.
@@ -133,76 +117,62 @@ pub struct Call {
 }
 
 impl Call {
+    /// How many series it writes.
+    #[must_use]
+    pub const fn series(&self) -> usize {
+        self.states.set.len() + self.states.drop.len()
+    }
+
     /// The command for a shard whose owner holds `fence`.
     #[must_use]
     pub fn command(&self, keys: &ShardKeys, fence: &str, sha: &str) -> Cmd {
+        let hashes = self.hashes(keys);
         let mut command = redis::cmd("EVALSHA");
-        let blocks = || self.series.iter().flat_map(|it| it.blocks.iter().map(move |b| (it, b)));
-        let spans = || self.series.iter().filter_map(|it| it.spans.as_ref().map(|s| (it, s)));
-        command.arg(sha).arg(6 + blocks().count() + spans().count());
-        for key in [
-            &keys.meta,
-            &keys.stream,
-            &keys.states,
-            &keys.index,
-            &keys.attributes,
-            &keys.dead_letters,
-        ] {
-            command.arg(key);
+        command.arg(sha).arg(3 + hashes.len() + self.evict.len());
+        command.arg(&keys.meta).arg(&keys.stream).arg(&keys.dead_letters);
+        for (key, _) in &hashes {
+            command.arg(&**key);
         }
-        for (series, block) in blocks() {
-            command.arg(keys.block(series.number, block.span));
-        }
-        for (series, _) in spans() {
-            command.arg(keys.spans(series.number));
+        for span in &self.evict {
+            command.arg(keys.history(span));
         }
         command.arg(fence).arg(&self.token).arg(&self.before).arg(text(self.oldest));
-        command.arg(blocks().count()).arg(spans().count());
-        self.write_counts(&mut command);
-        for (_, block) in blocks() {
-            command.arg(block.offset).arg(&block.bytes);
-            command.arg(block.expires_at.map(|at| at.0.to_string()).unwrap_or_default());
-        }
-        for (_, index) in spans() {
-            command.arg(index.expires_at.0).arg(2 * index.set.len()).arg(index.drop.len());
-            for (span, value) in &index.set {
-                command.arg(*span).arg(value);
+        command.arg(hashes.len());
+        command.arg(self.meta_drop.len()).arg(2 * self.meta.len());
+        command.arg(10 * self.dead.len()).arg(self.acknowledge.len());
+        command.arg(text(self.trim_before)).arg(DEAD_LETTERS_KEPT);
+        for (_, hash) in &hashes {
+            command.arg(hash.drop.len()).arg(2 * hash.set.len());
+            for field in &hash.drop {
+                command.arg(field);
             }
-            for span in &index.drop {
-                command.arg(*span);
+            for (field, value) in &hash.set {
+                command.arg(field).arg(value);
             }
         }
-        self.write_values(&mut command);
+        self.write_rest(&mut command);
         command
     }
 
-    fn write_counts(&self, command: &mut Cmd) {
-        let count = |has: fn(&SeriesWrite) -> bool| self.series.iter().filter(|it| has(it)).count();
-        command.arg(2 * self.series.len());
-        command.arg(2 * count(|it| it.index.is_some()));
-        command.arg(2 * count(|it| it.attributes.is_some()));
-        command.arg(2 * self.meta.len()).arg(self.meta_drop.len());
-        command.arg(10 * self.dead.len()).arg(self.acknowledge.len());
-        command.arg(text(self.trim_before)).arg(DEAD_LETTERS_KEPT);
+    /// The hashes that change, in the order of writing: the states last.
+    fn hashes<'a>(&'a self, keys: &'a ShardKeys) -> Vec<(Cow<'a, str>, &'a HashWrite)> {
+        let blocks = self.blocks.iter().map(|(span, hash)| (Cow::Owned(keys.history(span)), hash));
+        let others = [
+            (&keys.inventory, &self.inventory),
+            (&keys.attributes, &self.attributes),
+            (&keys.index, &self.index),
+            (&keys.states, &self.states),
+        ];
+        let others = others.into_iter().map(|(key, hash)| (Cow::Borrowed(key.as_str()), hash));
+        blocks.chain(others).filter(|(_, hash)| !hash.is_empty()).collect()
     }
 
-    fn write_values(&self, command: &mut Cmd) {
-        for series in &self.series {
-            command.arg(&series.field).arg(&series.state);
-        }
-        for (id, types) in self.series.iter().filter_map(|it| it.index.as_ref()) {
-            command.arg(id.as_bytes()).arg(types);
-        }
-        for series in &self.series {
-            if let Some(attributes) = &series.attributes {
-                command.arg(series.number).arg(attributes);
-            }
+    fn write_rest(&self, command: &mut Cmd) {
+        for field in &self.meta_drop {
+            command.arg(field);
         }
         for (field, value) in &self.meta {
             command.arg(field).arg(value);
-        }
-        for field in &self.meta_drop {
-            command.arg(field);
         }
         for letter in &self.dead {
             command.arg("reason").arg(letter.reason).arg("topic").arg(&letter.topic);
@@ -256,7 +226,6 @@ impl Committer {
             "fenced" => Ok(Verdict::Fenced),
             "conflict" => Ok(Verdict::Conflict),
             "pending" => Ok(Verdict::Pending),
-            "reload" => Ok(Verdict::Reload),
             other => Err(Error::Foreign {
                 key: keys.meta.clone(),
                 what: format!("the commit script answered {other}"),

@@ -4,7 +4,7 @@
 //! about an answer that did not come is the owner's decision.
 
 use redis::aio::MultiplexedConnection;
-use redis::{FromRedisValue, Pipeline};
+use redis::{FromRedisValue, Pipeline, ToRedisArgs};
 
 use super::commit::{Call, Committer, Verdict};
 use super::connection::Server;
@@ -14,6 +14,9 @@ use super::meta::Meta;
 
 /// Fields asked with one HMGET.
 const FIELDS_PER_COMMAND: usize = 512;
+
+/// The values of some fields of a hash.
+pub type Values = Vec<Option<Vec<u8>>>;
 
 /// The committed side of a shard, as its owner sees it.
 pub struct Ledger {
@@ -31,69 +34,65 @@ impl Ledger {
         Self { server, keys, fence, committer: Committer::default(), connection: None }
     }
 
-    /// The `m` hash, with the number of series as it really is.
+    /// The names of the shard's keys.
+    #[must_use]
+    pub const fn keys(&self) -> &ShardKeys {
+        &self.keys
+    }
+
+    /// The `m` hash, with the number of series as it really is, and the fields of the inventory
+    /// of history.
     ///
     /// # Errors
     /// [`Error`]: back off and ask again.
-    pub async fn meta(&mut self) -> Result<Meta, Error> {
+    pub async fn begin(&mut self) -> Result<(Meta, Vec<(String, String)>), Error> {
         let mut pipeline = redis::pipe();
         pipeline.cmd("HGETALL").arg(&self.keys.meta).cmd("HLEN").arg(&self.keys.states);
-        let (fields, series): (Vec<(String, String)>, u64) = self.ask(&pipeline).await?;
-        Ok(Meta { series, ..Meta::parse(fields) })
+        pipeline.cmd("HGETALL").arg(&self.keys.inventory);
+        type Begin = (Vec<(String, String)>, u64, Vec<(String, String)>);
+        let (fields, series, inventory): Begin = self.ask(&pipeline).await?;
+        Ok((Meta { series, ..Meta::parse(fields) }, inventory))
     }
 
-    /// Packed states by field, `None` where there is none.
+    /// Fields of hashes of the shard: per key the values in the order of the fields, `None` where
+    /// there is none.
     ///
     /// # Errors
     /// [`Error`]: back off and ask again.
-    pub async fn states(&mut self, fields: &[Box<[u8]>]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+    pub async fn fields<F>(&mut self, asked: &[(String, Vec<F>)]) -> Result<Vec<Values>, Error>
+    where
+        F: ToRedisArgs,
+    {
         let mut pipeline = redis::pipe();
-        for fields in fields.chunks(FIELDS_PER_COMMAND) {
-            let command = pipeline.cmd("HMGET").arg(&self.keys.states);
-            for field in fields {
-                command.arg(&field[..]);
+        for (key, fields) in asked {
+            for fields in fields.chunks(FIELDS_PER_COMMAND) {
+                pipeline.cmd("HMGET").arg(key).arg(fields);
             }
         }
-        self.ask_lists(&pipeline).await
+        if pipeline.is_empty() {
+            return Ok(asked.iter().map(|_| Vec::new()).collect());
+        }
+        let lists: Vec<Values> = self.ask(&pipeline).await?;
+        let mut lists = lists.into_iter();
+        let of_key = |(_, fields): &(String, Vec<F>)| {
+            lists.by_ref().take(fields.len().div_ceil(FIELDS_PER_COMMAND)).flatten().collect()
+        };
+        Ok(asked.iter().map(of_key).collect())
     }
 
-    /// The indexes of spans of series, by number: pairs of field and value.
+    /// The lengths of fields of hashes; 0 where there is none.
     ///
     /// # Errors
     /// [`Error`]: back off and ask again.
-    pub async fn spans(&mut self, series: &[u64]) -> Result<Vec<Vec<(String, String)>>, Error> {
-        let mut pipeline = redis::pipe();
-        for number in series {
-            pipeline.cmd("HGETALL").arg(self.keys.spans(*number));
+    pub async fn lengths(&mut self, fields: &[(String, String)]) -> Result<Vec<u64>, Error> {
+        if fields.is_empty() {
+            return Ok(Vec::new());
         }
-        self.ask_some(&pipeline).await
-    }
-
-    /// The lengths of blocks, by series number and span; 0 where there is none.
-    ///
-    /// # Errors
-    /// [`Error`]: back off and ask again.
-    pub async fn lengths(&mut self, blocks: &[(u64, i64)]) -> Result<Vec<u32>, Error> {
         let mut pipeline = redis::pipe();
-        for (number, span) in blocks {
-            pipeline.cmd("STRLEN").arg(self.keys.block(*number, *span));
+        for (key, field) in fields {
+            pipeline.cmd("HSTRLEN").arg(key).arg(field);
         }
-        self.ask_some(&pipeline).await
-    }
-
-    /// The types of sensors, joined by NUL; `None` for a sensor that is not known.
-    ///
-    /// # Errors
-    /// [`Error`]: back off and ask again.
-    pub async fn types(&mut self, sensors: &[Box<str>]) -> Result<Vec<Option<String>>, Error> {
-        let mut pipeline = redis::pipe();
-        for sensors in sensors.chunks(FIELDS_PER_COMMAND) {
-            let command = pipeline.cmd("HMGET").arg(&self.keys.index);
-            for sensor in sensors {
-                command.arg(&sensor[..]);
-            }
-        }
-        self.ask_lists(&pipeline).await
+        self.ask(&pipeline).await
     }
 
     /// How many entries are pending with anybody.
@@ -137,20 +136,5 @@ impl Ledger {
         let answer = pipeline.query_async(&mut connection).await?;
         self.connection = Some(connection);
         Ok(answer)
-    }
-
-    async fn ask_some<T>(&mut self, pipeline: &Pipeline) -> Result<Vec<T>, Error>
-    where
-        T: FromRedisValue,
-    {
-        if pipeline.is_empty() { Ok(Vec::new()) } else { self.ask(pipeline).await }
-    }
-
-    async fn ask_lists<T>(&mut self, pipeline: &Pipeline) -> Result<Vec<T>, Error>
-    where
-        T: FromRedisValue,
-    {
-        let lists: Vec<Vec<T>> = self.ask_some(pipeline).await?;
-        Ok(lists.into_iter().flatten().collect())
     }
 }

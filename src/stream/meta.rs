@@ -22,7 +22,7 @@ pub struct ProducerMark {
 }
 
 /// What became of the messages of a shard. Each message is under exactly one of `decoded`,
-/// `dead`, `overflow`, `retained`.
+/// `dead`, `overflow`, `retained`, `control`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Messages that became at least one reading.
@@ -45,8 +45,13 @@ pub struct Totals {
     pub left_out: u64,
     /// Readings refused beside others of the same message that were counted.
     pub partly: u64,
-    /// Readings counted but not kept in history, because their block is full.
-    pub history_full: u64,
+    /// Control messages that were obeyed.
+    pub control: u64,
+    /// Readings counted and kept, but in no window: all that they belong to are older than is
+    /// kept.
+    pub late_beyond_windows: u64,
+    /// Blocks of history that could not be read when something was to be added, and were replaced.
+    pub damaged: u64,
     /// Dead letters by reason, in the order of [`Refusal::ALL`].
     pub dead: [u64; Refusal::ALL.len()],
 }
@@ -54,7 +59,7 @@ pub struct Totals {
 impl Totals {
     /// Field name and value of each total, dead letters apart.
     #[must_use]
-    pub const fn named(&self) -> [(&'static str, u64); 11] {
+    pub const fn named(&self) -> [(&'static str, u64); 13] {
         [
             ("t:decoded", self.decoded),
             ("t:readings", self.readings),
@@ -66,7 +71,9 @@ impl Totals {
             ("t:future", self.future),
             ("t:left_out", self.left_out),
             ("t:partly", self.partly),
-            ("t:history_full", self.history_full),
+            ("t:control", self.control),
+            ("t:late_beyond_windows", self.late_beyond_windows),
+            ("t:damaged", self.damaged),
         ]
     }
 
@@ -79,7 +86,7 @@ impl Totals {
     /// Messages that were folded: the sum of the outcomes.
     #[must_use]
     pub fn folded(&self) -> u64 {
-        self.decoded + self.overflow + self.retained + self.dead_lettered()
+        self.decoded + self.overflow + self.retained + self.control + self.dead_lettered()
     }
 
     fn set(&mut self, name: &str, value: u64) {
@@ -94,7 +101,9 @@ impl Totals {
             "future" => &mut self.future,
             "left_out" => &mut self.left_out,
             "partly" => &mut self.partly,
-            "history_full" => &mut self.history_full,
+            "control" => &mut self.control,
+            "late_beyond_windows" => &mut self.late_beyond_windows,
+            "damaged" => &mut self.damaged,
             other => {
                 let dead = other.strip_prefix("dead:");
                 let known = |name| Refusal::ALL.iter().find(|it| it.name() == name);

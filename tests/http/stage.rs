@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use streamgauge::aggregate::state::State;
 use streamgauge::clock::Clock;
-use streamgauge::history::Budget;
+use streamgauge::history::{Budget, OpenEnd, Resolution, StoredReading};
 use streamgauge::payload::NaiveTime;
 use streamgauge::reading::{SeriesKey, UnixMillis};
 use streamgauge::serve::{AuthMode, Deps, ListenerInfo, Readiness, ServeConfig, Server};
@@ -197,16 +197,25 @@ impl Stage {
         let mut state = State {
             number,
             attributes: 1,
+            version: 1,
             applied: Position { entry: EntryId { ms: 1, seq: 0 }, index: 0 },
             ..State::default()
         };
+        let mut open = OpenEnd::default();
         for (value, at) in readings {
-            state.statistics.fold(*value, UnixMillis(*at));
+            let measured_at = UnixMillis(*at);
+            state.statistics.fold(*value, measured_at);
+            let reading = StoredReading { measured_at, value: *value, attributes: 1 };
+            open.keep(reading, Clock::system().now());
+            for resolution in Resolution::ALL {
+                open.windows_mut(resolution).fold(resolution, &reading);
+            }
         }
         let attributes = r#"{"unit":"°C","location":"Room A","metadata":{"calibrated":true}}"#;
         self.redis(redis::cmd("HSET").arg(&keys.attributes).arg(number).arg(attributes));
         self.redis(redis::cmd("HSET").arg(&keys.index).arg(key.0).arg(key.1));
-        self.redis(redis::cmd("HSET").arg(&keys.states).arg(series.field()).arg(state.pack()));
+        let packed = state.pack(&open);
+        self.redis(redis::cmd("HSET").arg(&keys.states).arg(series.field()).arg(packed));
         self.redis(redis::cmd("HINCRBY").arg(&keys.meta).arg("version").arg(1));
     }
 

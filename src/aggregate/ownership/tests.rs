@@ -2,11 +2,10 @@ use std::sync::Mutex;
 
 use tokio::sync::Notify;
 
-use super::super::state::State;
 use super::super::{FoldConfig, OwnerContext, own};
 use super::*;
 use crate::clock::Clock;
-use crate::history::{Range, SeriesReadings, read};
+use crate::history::{Range, Retentions, SeriesReadings, read};
 use crate::ingest::{INTAKE_LIMITS, Intake};
 use crate::message::{Flags, Message};
 use crate::payload::NaiveTime;
@@ -275,10 +274,15 @@ impl Stage {
             clock: Clock::system(),
             fold: FoldConfig {
                 series_max: 100,
-                readings_retention: Duration::from_hours(24),
+                retentions: Retentions {
+                    readings: Duration::from_hours(24),
+                    minutes: Duration::from_hours(7 * 24),
+                    hours: Duration::from_hours(400 * 24),
+                },
                 naive_time: NaiveTime::Utc,
             },
             stream_retention: Duration::from_secs(2),
+            cut: watch::Sender::default().subscribe(),
         });
         let owner = move |keys, fence: Fence, stop| {
             own(context.clone(), keys, fence.as_str().to_owned(), stop)
@@ -294,7 +298,7 @@ impl Stage {
         let keys: Vec<_> = self.dataset.shards.ids().map(ShardKeys::new).collect();
         let series = SeriesKey { sensor_id: format!("s{sensor}").into(), sensor_type: "t".into() };
         let all = Range::new(UnixMillis(0), UnixMillis(i64::MAX));
-        read(&self.redis.link(), &keys, &series, all, State::newest).await.unwrap()
+        read(&self.redis.link(), &keys, &series, all, |_| None).await.unwrap()
     }
 
     async fn until_kept(&self, readings: usize) {

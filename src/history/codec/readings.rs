@@ -109,6 +109,15 @@ pub fn decode(bytes: &[u8], into: &mut Vec<StoredReading>) -> Result<u32, Unread
     Ok(full)
 }
 
+/// How many full blocks stand before a block, when that much of it can be read.
+#[must_use]
+pub fn full_blocks(bytes: &[u8]) -> Option<u32> {
+    let mut input = Input(bytes);
+    let version = input.byte()?;
+    let full = u32::try_from(input.unsigned()?).ok()?;
+    (version == VERSION).then_some(full)
+}
+
 fn read_columns(
     input: &mut Input<'_>,
     count: usize,

@@ -44,7 +44,7 @@ pub(in crate::serve) struct Stats {
 }
 
 /// Where every message went. `received` = `decoded` + `dead_lettered` + `overflow` + `retained` +
-/// `lag`, in messages.
+/// `control` + `lag`, in messages.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 struct Figures {
     /// Messages written to the streams, counted by those who wrote them.
@@ -73,8 +73,12 @@ struct Figures {
     left_out: u64,
     /// Readings refused beside others of their message.
     partly: u64,
-    /// Readings counted but not kept in history.
-    history_full: u64,
+    /// Control messages, such as the deletion of a sensor, one for each shard.
+    control: u64,
+    /// Readings counted and kept, but too late for any window.
+    late_beyond_windows: u64,
+    /// Blocks of history that were replaced because they could not be read.
+    damaged: u64,
 }
 
 /// One shard.
@@ -163,7 +167,9 @@ impl Figures {
             future: totals.future,
             left_out: totals.left_out,
             partly: totals.partly,
-            history_full: totals.history_full,
+            control: totals.control,
+            late_beyond_windows: totals.late_beyond_windows,
+            damaged: totals.damaged,
         }
     }
 
@@ -181,7 +187,9 @@ impl Figures {
         self.future += other.future;
         self.left_out += other.left_out;
         self.partly += other.partly;
-        self.history_full += other.history_full;
+        self.control += other.control;
+        self.late_beyond_windows += other.late_beyond_windows;
+        self.damaged += other.damaged;
     }
 }
 
