@@ -10,7 +10,7 @@ import { Columns } from './series.js';
 
 /** Sparklines show this much, from at most so many readings, of at most so many series. */
 export const SPARK_MS = 300_000;
-const SPARK_READINGS = 512;
+export const SPARK_READINGS = 512;
 const SPARKS_MOST = 1000;
 /** Readings nearer than this would share a sparkline's pixel: the newer takes the older's place. */
 const SPARK_STEP_MS = 600;
@@ -57,6 +57,11 @@ export class Series {
   /** A thing that is on or off: its line has steps. */
   get isOnOff() {
     return this.decimals === 0 && (this.min ?? -1) >= 0 && (this.max ?? 2) <= 1;
+  }
+
+  /** Decimals more than a value that a mean needs: between off and on there is much. */
+  get meanDecimals() {
+    return this.isOnOff ? 2 : 0;
   }
 
   /** Readings per second; null when too little is known. */

@@ -4,17 +4,14 @@
  */
 
 import { drawMarks } from './chartmarks.js';
-import { hourMinute, clockTime, isUtc, number, weekday } from './format.js';
+import {
+  clockTime, dayOf, decimalsOf, hourMinute, isUtc, monthOf, number, weekday, yearOf,
+} from './format.js';
 import { palette } from './palette.js';
 import uPlot from './uPlot.esm.js';
 
 /**
- * @typedef {object} Picture
- * @property {number[]} t ms since 1970
- * @property {(number | null)[]} v null: a gap
- * @property {(number | null)[]} low a band around the line; empty: none
- * @property {(number | null)[]} high
- * @property {import('./series.js').Gap[]} gaps
+ * @typedef {object} Frame
  * @property {number} from left edge
  * @property {number} to right edge
  * @property {number | null} now where to draw the live edge; null: the range ends in the past
@@ -24,6 +21,8 @@ import uPlot from './uPlot.esm.js';
  * @property {boolean} steps on and off: drawn as steps
  */
 
+/** @typedef {import('./windows.js').Lines & Frame} Picture */
+
 /**
  * @typedef {object} Pointer what the reader does with the chart
  * @property {(from: number, to: number) => void} zoom
@@ -32,16 +31,19 @@ import uPlot from './uPlot.esm.js';
  */
 
 /**
- * Where the crosshair stands: a reading, or a window with its lowest and highest.
- * @typedef {{t: number, v: number, low: number | null, high: number | null, left: number}} Crossed
+ * Where the crosshair stands, on a reading or on a window, and how far from the left in pixels.
+ * @typedef {{t: number, v: number, window: import('./windows.js').Window | null, left: number}}
+ *   Crossed
  */
 
 /** Below this width the value's label beside the live edge has no room. */
 export const NARROW_PX = 600;
 const DAY_MS = 86_400_000;
+const MONTH_MS_LEAST = 28 * DAY_MS;
 
-/** The edges of the band are not lines. @type {uPlot.Series} */
-const EDGE = { width: 0, stroke: 'transparent', points: { show: false } };
+/** A band is quieter than its line; its edges are drawn, or a peak of one window would not show. */
+const BAND_ALPHA = 0.2;
+const EDGE_ALPHA = 0.3;
 
 export class Chart {
   /** @param {HTMLElement} host @param {Pointer} pointer */
@@ -55,10 +57,11 @@ export class Chart {
     this.built = '';
   }
 
-  /** How many pixels the range itself has. */
+  /** How many pixels the range itself has; before the first picture, about. */
   get pixels() {
     const { plot, host } = this;
-    return Math.max(100, plot ? plot.bbox.width / devicePixelRatio : host.clientWidth);
+    const around = host.clientWidth < NARROW_PX ? 64 : 160;
+    return plot ? plot.bbox.width / devicePixelRatio : host.clientWidth - around;
   }
 
   /** @param {Picture} picture */
@@ -95,6 +98,10 @@ export class Chart {
   options() {
     const colours = palette();
     const narrow = this.host.clientWidth < NARROW_PX;
+    /** @type {uPlot.Series} */
+    const edge = {
+      width: 1, stroke: withAlpha(colours.s1, EDGE_ALPHA), points: { show: false },
+    };
     const steps = this.picture?.steps ? uPlot.paths.stepped?.({ align: 1 }) : undefined;
     return {
       width: this.host.clientWidth,
@@ -113,8 +120,8 @@ export class Chart {
         width: 1.6,
         points: { size: 5, fill: colours.s1, stroke: colours.s1, width: 0 },
         ...(steps ? { paths: steps } : {}),
-      }, EDGE, EDGE],
-      bands: [{ series: [3, 2], fill: withAlpha(colours.s1, 0.2) }],
+      }, edge, edge],
+      bands: [{ series: [3, 2], fill: withAlpha(colours.s1, BAND_ALPHA) }],
       axes: this.axes(colours, narrow),
       hooks: {
         draw: [(plot) => this.picture && drawMarks(plot, this.picture, narrow)],
@@ -178,7 +185,9 @@ export class Chart {
       space: 52,
       values: (_, splits, _axis, _space, step) => {
         const whole = this.picture?.steps === true;
-        const decimals = whole ? 0 : Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9)));
+        // As many as the step has: 2.5 needs one, 0.00002 five.
+        const least = Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9)));
+        const decimals = whole ? 0 : Math.max(least, decimalsOf(step));
         return splits.map((value) => number(value, decimals));
       },
       ...(this.picture?.steps ? { splits: [0, 1] } : {}),
@@ -206,11 +215,12 @@ export class Chart {
   tellCross(plot) {
     const { idx, left } = plot.cursor;
     const t = idx == null ? undefined : plot.data[0][idx];
-    const [v, low, high] = [1, 2, 3].map((i) => (idx == null ? null : plot.data[i]?.[idx]));
+    const v = idx == null ? null : plot.data[1]?.[idx];
+    const window = idx == null ? null : (this.picture?.windows[idx] ?? null);
     const outside = t === undefined || v == null || left == null || left < 0;
     const offset = plot.bbox.left / devicePixelRatio;
     const x = outside ? 0 : plot.valToPos(t, 'x') + offset;
-    this.pointer.cross(outside ? null : { t, v, low: low ?? null, high: high ?? null, left: x });
+    this.pointer.cross(outside ? null : { t: window?.t ?? t, v, window, left: x });
   }
 
   /** @param {uPlot} plot */
@@ -240,6 +250,8 @@ const ifMidnight = (t) => (isMidnight(t) ? t : null);
 
 /** @param {number} t @param {number} step between labels, in ms */
 function timeLabel(t, step) {
+  if (step >= MONTH_MS_LEAST) return new Date(t).getMonth() === 0 ? yearOf(t) : monthOf(t);
+  if (step > DAY_MS) return dayOf(t);
   if (isMidnight(t)) return weekday(t);
   return step < 60_000 ? clockTime(t) : hourMinute(t);
 }

@@ -83,7 +83,7 @@ function drawGap({ g, box, x, y }, gap, narrow) {
   g.moveTo(from, foot);
   g.lineTo(to, foot);
   g.stroke();
-  const length = duration((gap.to - gap.from) / 1000);
+  const length = duration(gap.silence / 1000);
   const said = narrow ? length : `no readings for ${length}`;
   const wide = g.measureText(said).width;
   g.fillStyle = ink;

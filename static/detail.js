@@ -1,36 +1,35 @@
 /**
- * One sensor over time: its history from the server, continued live without a seam, with what the
- * range amounts to. The line of thought of a reading: `take` (held while history is on its way,
- * dropped when the history has it already) → columns → `thin` → chart.
+ * The view of one sensor: its timeline as a chart with words around it, what the range amounts to,
+ * the latest reading. What is asked of the server and when is for `timeline.js`.
  */
 
 import { Chart } from './chart.js';
-import { AllTime, Latest } from './latest.js';
-import { DetailHead, Over, rangeTitle, Readout } from './detailparts.js';
-import { h, setText } from './dom.js';
+import { now } from './clock.js';
+import { CsvLink } from './csv.js';
+import { Caption, DetailHead, Over, rangeTitle, Readout } from './detailparts.js';
+import { h, setAttribute, setText } from './dom.js';
 import { duration, moment as momentText } from './format.js';
 import { perFrame } from './frames.js';
-import { readPast, READINGS_MOST } from './past.js';
-import { covers } from './position.js';
-import { rangeFor, rangeNamed, youngSpan } from './ranges.js';
+import { AllTime, Latest } from './latest.js';
+import { rangeFor, rangeNamed, zoomOf } from './ranges.js';
 import { RangeTable } from './rangetable.js';
-import { Columns, thin } from './series.js';
+import { readRoute } from './route.js';
 import { summarise } from './statistics.js';
-import { windowed, windowFor } from './windows.js';
+import { Timeline } from './timeline.js';
+import { endAt } from './windows.js';
 
-/** @typedef {import('./events.js').Reading} Reading */
+/** @typedef {import('./ranges.js').Span} Span */
 
-/** Live readings kept while history is on its way; a slow answer must not cost memory. */
-const HELD_MOST = 20_000;
 /** So long the first history waits for the first connection: a guess, as patience is. */
 const CONNECT_MS_MOST = 1500;
 /** Beyond the newest reading the range has this much air, for the live edge. */
 const AIR = 0.012;
-/** Drawing may take this share of the time, so that a million readings do not block the page. */
+/** Drawing may take this share of the time, so that a full chart does not block the page. */
 const DRAW_SHARE = 0.1;
-/** Statistics sort all readings of the range, so they are renewed more rarely than the line. */
-const SUMMARY_SHARE = 0.02;
-const SUMMARY_MS_LEAST = 1000;
+/** A width that has stayed for so long is worth a question. */
+const WIDTH_MS = 300;
+/** A nearer look would only find one reading. */
+const ZOOM_MS_LEAST = 1000;
 
 /**
  * @typedef {object} Needs
@@ -38,6 +37,7 @@ const SUMMARY_MS_LEAST = 1000;
  * @property {() => import('./card.js').Moment} moment
  * @property {() => void} back
  * @property {(range: string) => void} chooseRange
+ * @property {(zoom: Span | null) => void} zoom
  * @property {(on: boolean) => void} busy
  * @property {() => boolean} connecting the first connection is on its way
  */
@@ -49,10 +49,12 @@ export class Detail {
     this.head = new DetailHead({ back: needs.back, range: needs.chooseRange });
     this.title = h('h2');
     this.whole = h('button', { class: 'button edge', type: 'button', hidden: true,
-      click: () => this.zoomTo(null) }, 'Whole range');
-    this.caption = h('span');
-    this.bandCaption = h('span');
-    this.sinceCaption = h('span');
+      click: () => needs.zoom(null) }, 'Whole range');
+    this.csv = new CsvLink(async () => {
+      await this.timeline.settle();
+      this.csv.draw(this.shown, this.timeline.stretch);
+    });
+    this.caption = new Caption();
     this.readout = new Readout();
     this.over = new Over();
     this.plot = h('div', { class: 'plot', role: 'img', 'data-role': 'chart' });
@@ -61,49 +63,40 @@ export class Detail {
     this.allTime = new AllTime();
     this.element = this.build();
     this.chart = new Chart(this.plot, {
-      zoom: (from, to) => this.zoomTo({ from, to }),
-      whole: () => this.zoomTo(null),
+      zoom: (from, to) => this.zoomTo(from, to),
+      whole: () => this.leaveZoom(),
       cross: (at) => this.readout.draw(at, this.series, {
-        width: this.plot.clientWidth, window: this.window,
+        width: this.plot.clientWidth, window: this.timeline.stretch.window,
       }),
     });
-    this.shown = { id: '', type: '', range: '' };
-    this.columns = new Columns(READINGS_MOST);
-    /** @type {Map<number, import('./position.js').Position>} */
-    this.token = new Map();
-    /** Live readings that wait for the history; null: it is there. @type {Reading[] | null} */
-    this.held = null;
-    /** @type {AbortController | null} */
-    this.asking = null;
-    /** @type {{from: number, to: number} | null} */
-    this.zoom = null;
-    /** Length of the windows on show, in ms; null: readings are. @type {number | null} */
-    this.window = null;
-    /** When the very first reading was, if it is in the range. @type {number | null} */
-    this.firstAt = null;
-    this.failed = false;
+    this.timeline = new Timeline({
+      pixels: () => this.chart.pixels,
+      series: ({ id, type }) => needs.catalogue.find(id, type),
+      busy: needs.busy,
+      changed: () => this.ask(),
+    });
     this.drawnFor = 0;
     this.drawMs = 0;
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.later = undefined;
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.patience = undefined;
-    this.summaryAt = 0;
-    this.summaryMs = 0;
+    /** @type {Record<'draw' | 'patience' | 'width', ReturnType<typeof setTimeout> | undefined>} */
+    this.timers = { draw: undefined, patience: undefined, width: undefined };
     this.ask = perFrame(() => this.draw());
-    new ResizeObserver(() => this.ask()).observe(this.plot);
+    new ResizeObserver(() => this.onSize()).observe(this.plot);
   }
 
   build() {
     const chart = h('section', { class: 'panel' },
-      h('div', { class: 'panel-head' }, this.title, h('span', { class: 'push' }), this.whole),
+      h('div', { class: 'panel-head' }, this.title, h('span', { class: 'push' }), this.whole,
+        this.csv.element),
       h('div', { class: 'plot-frame' }, this.plot, this.readout.element, this.over.element),
-      h('div', { class: 'caption' }, this.caption, this.bandCaption, this.sinceCaption,
-        h('span', { class: 'wide' }, 'Drag to zoom, double-click to reset')));
+      this.caption.element);
     return h('div', { class: 'detail', hidden: true }, this.head.element,
       h('div', { class: 'detail-grid page' },
         h('div', { class: 'stack' }, chart, this.table.element),
         h('div', { class: 'stack' }, this.latest.element, this.allTime.element)));
+  }
+
+  get shown() {
+    return this.timeline.subject;
   }
 
   /** The series on show; null until the server has told of it. */
@@ -115,90 +108,36 @@ export class Detail {
     return !this.element.hidden;
   }
 
-  /** @param {{sensor: string, type: string, range: string}} route */
+  /** @param {import('./route.js').Route} route */
   open(route) {
     const { catalogue } = this.needs;
     const type = route.type || catalogue.allOf(route.sensor)[0]?.type || '';
     const next = { id: route.sensor, type, range: rangeNamed(route.range).name };
     this.element.hidden = false;
-    if (JSON.stringify(next) === JSON.stringify(this.shown)) return;
-    const same = next.id === this.shown.id && next.type === this.shown.type;
-    this.shown = next;
-    this.zoom = null;
-    if (!same) this.columns = new Columns(READINGS_MOST);
-    this.held = [];
+    if (!this.timeline.turnTo(next, zoomOf(route))) return;
+    this.drawMs = 0;
+    this.ask();
     // History that is older than the live connection would leave a seam and be fetched again.
+    clearTimeout(this.timers.patience);
     const patience = this.needs.connecting() ? CONNECT_MS_MOST : 0;
-    clearTimeout(this.patience);
-    if (patience > 0) this.patience = setTimeout(() => this.load(), patience);
+    if (patience > 0) this.timers.patience = setTimeout(() => this.load(), patience);
     else this.load();
   }
 
   close() {
     this.element.hidden = true;
-    clearTimeout(this.patience);
-    this.asking?.abort();
-    this.needs.busy(false);
-    this.shown = { id: '', type: '', range: '' };
-    this.columns = new Columns(16);
+    for (const timer of Object.values(this.timers)) clearTimeout(timer);
+    this.timeline.leave();
   }
 
-  /** Fetches the range anew; what is on the screen stays until the answer is there. */
-  async load() {
-    clearTimeout(this.patience);
-    this.asking?.abort();
-    const asking = new AbortController();
-    this.asking = asking;
-    this.held = [];
-    this.failed = false;
-    this.over.hide();
-    this.summaryAt = 0;
-    this.ask();
-    if (this.shown.type === '') return;
-    this.needs.busy(true);
-    try {
-      const { hours } = rangeNamed(this.shown.range);
-      const past = await readPast(this.shown, hours, asking.signal);
-      if (this.asking !== asking) return;
-      this.columns = past.columns;
-      this.token = past.token;
-      const held = this.held ?? [];
-      this.held = null;
-      for (const one of held) {
-        if (!past.paged || !this.columns.has(one.at, one.value)) this.take(one);
-      }
-      this.needs.busy(false);
-      this.ask();
-    } catch (error) {
-      if (this.asking !== asking || asking.signal.aborted) return;
-      this.fail(error);
-    }
+  load() {
+    clearTimeout(this.timers.patience);
+    void this.timeline.load();
   }
 
-  /** @param {unknown} error */
-  fail(error) {
-    this.needs.busy(false);
-    // Live goes on: what was held is all there is to show.
-    const held = this.held ?? [];
-    this.held = null;
-    this.token = new Map();
-    for (const one of held) this.take(one);
-    this.failed = true;
-    const said = error instanceof Error ? error.message : String(error);
-    const again = { label: 'Try again', act: () => void this.load() };
-    this.over.say('The history could not be fetched', said, again);
-  }
-
-  /** @param {Reading} reading any series' */
+  /** @param {import('./events.js').Reading} reading any series' */
   take(reading) {
-    if (reading.id !== this.shown.id || reading.type !== this.shown.type) return;
-    if (this.held) {
-      if (this.held.length < HELD_MOST) this.held.push(reading);
-      return;
-    }
-    if (covers(this.token, reading.position)) return;
-    this.columns.push(reading.at, reading.value);
-    this.ask();
+    this.timeline.take(reading);
   }
 
   /** After a reconnection, or when the server says that something was lost. */
@@ -206,27 +145,35 @@ export class Detail {
     if (this.isOpen && this.shown.id !== '') this.load();
   }
 
-  /** @param {{from: number, to: number} | null} zoom */
-  zoomTo(zoom) {
-    this.zoom = zoom;
-    this.summaryAt = 0;
-    this.drawMs = 0;
-    this.ask();
+  /** @param {number} from @param {number} to */
+  zoomTo(from, to) {
+    const air = Math.max(0, ZOOM_MS_LEAST - (to - from)) / 2;
+    this.needs.zoom({ from: Math.floor(from - air), to: Math.ceil(to + air) });
   }
 
   /** @returns {boolean} whether there was a zoom to leave */
   leaveZoom() {
-    const zoomed = this.zoom !== null;
-    if (zoomed) this.zoomTo(null);
-    return zoomed;
+    if (this.timeline.zoom === null) return false;
+    this.needs.zoom(null);
+    return true;
+  }
+
+  onSize() {
+    this.ask();
+    clearTimeout(this.timers.width);
+    this.timers.width = setTimeout(() => {
+      if (this.isOpen && this.timeline.isMisfit) void this.timeline.renew();
+    }, WIDTH_MS);
   }
 
   /** Once a second: the time axis goes on, ages tick. */
   tick() {
     if (!this.isOpen) return;
     if (this.shown.type === '' && this.needs.catalogue.allOf(this.shown.id).length > 0) {
-      this.open({ sensor: this.shown.id, type: '', range: this.shown.range });
+      this.open(readRoute());
     }
+    const { timeline } = this;
+    if (this.needs.moment().connected && timeline.isDue(now())) void timeline.renew();
     this.ask();
   }
 
@@ -234,7 +181,8 @@ export class Detail {
     if (!this.isOpen || this.shown.id === '') return;
     const moment = this.needs.moment();
     const { id, range } = this.shown;
-    this.head.draw(this.shown, this.needs.catalogue.allOf(id).map((one) => one.type), range);
+    const types = this.needs.catalogue.allOf(id).map((one) => one.type);
+    this.head.draw(this.shown, types, this.timeline.zoom ? '' : range);
     const { series } = this;
     if (series) {
       this.latest.draw(series, moment);
@@ -247,8 +195,8 @@ export class Detail {
     const began = performance.now();
     const rest = this.drawnFor + this.drawMs / DRAW_SHARE - began;
     if (rest > 0) {
-      clearTimeout(this.later);
-      this.later = setTimeout(this.ask, rest);
+      clearTimeout(this.timers.draw);
+      this.timers.draw = setTimeout(this.ask, rest);
       return;
     }
     this.drawChart(moment);
@@ -257,95 +205,83 @@ export class Detail {
   }
 
   /** @param {import('./card.js').Moment} moment */
-  drawChart({ now, connected }) {
-    const span = this.spanAt(now);
-    const from = this.zoom?.from ?? now - span;
-    const to = this.zoom?.to ?? now + span * AIR;
-    const live = to >= now && connected;
-    const { pixels } = this.chart;
-    const { series, columns } = this;
-    const steps = series?.isOnOff ?? false;
-    const all = columns.indexAfter(to) - columns.indexAfter(from - 1);
-    this.window = steps ? null : windowFor(to - from, pixels, all);
-    const drawn = this.window === null ? thin(columns, { from, to, pixels })
-      : windowed(columns, { from, to, length: this.window });
-    const last = columns.length === 0 ? null
-      : { t: columns.newest, v: /** @type {number} */ (columns.v[columns.to - 1]) };
-    this.summarise(from, Math.min(to, now));
+  drawChart({ now: at, connected }) {
+    const { series, timeline } = this;
+    const { stretch, zoom } = timeline;
+    const frame = timeline.frameAt(at);
+    const live = frame.to >= at;
+    const air = zoom || !live ? 0 : (frame.to - frame.from) * AIR;
+    const lines = stretch.lines(frame.from, frame.to + air);
+    const last = series?.last == null || series.lastAt === null
+      ? null : { t: series.lastAt, v: series.last };
+    if (live && last) endAt(lines, last);
     this.chart.show({
-      ...drawn, from, to,
-      now: to >= now ? now : null,
+      ...lines,
+      from: frame.from,
+      to: frame.to + air,
+      now: live ? at : null,
       last,
       unit: series?.unit ?? '',
       decimals: series?.decimals ?? 1,
-      steps,
+      steps: stretch.window === null && (series?.isOnOff ?? false),
     });
-    setText(this.title, rangeTitle(from, Math.min(to, now), live && to >= now));
-    this.whole.hidden = this.zoom === null;
-    this.describeLine(now);
-    if (this.held !== null || this.failed) return;
-    if (all === 0) this.sayNothing(now);
-    else this.over.hide();
+    const end = Math.min(frame.to, at);
+    setText(this.title, rangeTitle(frame.from, end, live && connected));
+    this.whole.hidden = zoom === null;
+    this.csv.draw(this.shown, stretch);
+    this.caption.draw(stretch, timeline.sums.thinned, { firstAt: timeline.firstAt, now: at });
+    const some = this.drawTable({ from: frame.from, to: end });
+    if (timeline.failure !== null) this.sayFailure(timeline.failure);
+    else if (some || timeline.waiting) this.over.hide();
+    else this.sayNothing(at);
   }
 
-  /**
-   * The chosen range, or less when the first reading of all is in it.
-   * @param {number} now
-   */
-  spanAt(now) {
-    const span = rangeNamed(this.shown.range).hours * 3_600_000;
-    const { columns, series } = this;
-    const whole = this.held === null && columns.length > 0 && series?.count != null
-      && series.count <= columns.length;
-    this.firstAt = whole ? /** @type {number} */ (columns.t[columns.from]) : null;
-    return this.firstAt === null ? span : youngSpan(now - this.firstAt, span);
+  /** @param {Span} span @returns {boolean} whether anything was measured in it */
+  drawTable(span) {
+    const { series, timeline: { stretch, sums } } = this;
+    const extremes = summarise(stretch, span.from, span.to);
+    if (!series) return extremes !== null;
+    const whole = sums.of(stretch);
+    this.table.draw(series, {
+      extremes,
+      sums: whole === stretch ? extremes : whole && summarise(whole, span.from, span.to),
+      window: whole?.window ?? null,
+      percentiles: sums.percentiles,
+    }, span);
+    const sum = extremes ? `from ${extremes.min} to ${extremes.max} ${series.unit}` : 'nothing';
+    const { id, type } = this.shown;
+    setAttribute(this.plot, 'aria-label', `${id}, ${type}, ${this.title.textContent}, ${sum}`);
+    return extremes !== null;
   }
 
-  /** @param {number} now */
-  describeLine(now) {
-    const length = this.window === null ? '' : duration(this.window / 1000);
-    const since = this.firstAt === null ? '' : `First reading: ${momentText(this.firstAt, now)}`;
-    setText(this.sinceCaption, since);
-    const line = length === '' ? 'every reading' : `average of ${length} windows`;
-    setText(this.caption, `Line: ${line}`);
-    setText(this.bandCaption, length === '' ? '' : 'Band: lowest to highest in the window');
+  /** @param {unknown} error */
+  sayFailure(error) {
+    const said = error instanceof Error ? error.message : String(error);
+    const again = { label: 'Try again', act: () => this.load() };
+    this.over.say('The history could not be fetched', said, again);
   }
 
-  /** @param {number} from @param {number} to */
-  summarise(from, to) {
-    const began = performance.now();
-    const wait = Math.max(SUMMARY_MS_LEAST, this.summaryMs / SUMMARY_SHARE);
-    if (!this.series || (this.summaryAt !== 0 && began - this.summaryAt < wait)) return;
-    const summary = summarise(this.columns, from, to);
-    this.table.draw(this.series, summary, { from, to });
-    const what = `${this.shown.id}, ${this.shown.type}, ${this.title.textContent}`;
-    const { unit } = this.series;
-    const sum = summary ? `, from ${summary.min} to ${summary.max} ${unit}` : ', nothing';
-    this.plot.setAttribute('aria-label', what + sum);
-    this.summaryAt = began;
-    this.summaryMs = performance.now() - began;
-  }
-
-  /** @param {number} now */
-  sayNothing(now) {
+  /** @param {number} at */
+  sayNothing(at) {
     const lastAt = this.series?.lastAt ?? null;
-    const { hours } = rangeNamed(this.shown.range);
-    const title = `Nothing was measured in the last ${duration(hours * 3600)}`;
-    if (this.zoom || lastAt === null) {
-      this.over.say(this.zoom ? 'Nothing was measured here' : title, '');
+    const range = rangeNamed(this.shown.range);
+    const when = range.live ? `in the last ${duration(range.hours * 3600)}` : 'yesterday';
+    const { zoom } = this.timeline;
+    const title = `Nothing was measured ${zoom ? 'here' : when}`;
+    if (zoom || lastAt === null) {
+      this.over.say(title, '');
       return;
     }
-    const reach = rangeFor(now - lastAt);
-    const way = reach && reach.hours > hours
+    const reach = rangeFor(at - lastAt);
+    const way = reach && reach.name !== range.name
       ? { label: `Show ${reach.label}`, act: () => this.needs.chooseRange(reach.name) } : undefined;
-    this.over.say(title, `The last reading is of ${momentText(lastAt, now)}.`, way);
+    this.over.say(title, `The last reading is of ${momentText(lastAt, at)}.`, way);
   }
 
   /** Other colours or another zone. */
   rebuild() {
     if (!this.isOpen) return;
     this.chart.rebuild();
-    this.summaryAt = 0;
     this.ask();
   }
 }

@@ -1,7 +1,9 @@
 /** The fixed parts of the detail view: its head with the ranges, and what lies over the chart. */
 
 import { h, idLabel, setAttribute, setText } from './dom.js';
-import { dayAndTime, clockTime, duration, number, sameDay } from './format.js';
+import {
+  dayAndTime, clockTime, duration, exact, hourMinute, moment as momentText, number, sameDay, yearOf,
+} from './format.js';
 import { icon } from './icons.js';
 import { linkTo } from './route.js';
 import { RANGES } from './ranges.js';
@@ -13,7 +15,8 @@ export class DetailHead {
     this.type = h('bdi', { class: 'dim' });
     this.others = h('nav', { class: 'others', 'aria-label': 'Other readings of this sensor' });
     this.buttons = RANGES.map((range) => h('button', {
-      type: 'button', 'data-range': range.name, click: () => pressed.range(range.name),
+      type: 'button', 'data-range': range.name, class: range.live ? null : 'apart',
+      click: () => pressed.range(range.name),
     }, range.label));
     const back = { class: 'button square', type: 'button', 'aria-label': 'Back to all sensors' };
     this.element = h('div', { class: 'detail-head' },
@@ -28,7 +31,7 @@ export class DetailHead {
   /**
    * @param {{id: string, type: string}} shown
    * @param {string[]} types all that this sensor measures
-   * @param {string} range
+   * @param {string} range '' while a part of it is looked at
    */
   draw(shown, types, range) {
     this.id.set(shown.id);
@@ -37,12 +40,11 @@ export class DetailHead {
       setAttribute(button, 'aria-pressed', String(button.dataset.range === range));
     }
     const others = types.filter((type) => type !== shown.type);
-    const key = JSON.stringify([shown.id, range, others]);
+    const key = JSON.stringify([others, linkTo({})]);
     if (key === this.othersShown) return;
     this.othersShown = key;
     this.others.replaceChildren(...others.map((type) =>
-      h('a', { class: 'button', href: linkTo({ sensor: shown.id, type, range }) },
-        h('bdi', {}, type))));
+      h('a', { class: 'button', href: linkTo({ sensor: shown.id, type }) }, h('bdi', {}, type))));
   }
 }
 
@@ -72,13 +74,40 @@ export class Over {
   }
 }
 
-/** The crosshair's reading: time, value, unit. Beside the line, on a narrow page above it. */
+/** @type {Map<import('./question.js').Resolution, string>} */
+const WINDOWS = new Map([['1m', '1-minute'], ['1h', '1-hour']]);
+
+/** What the line is, in words. */
+export class Caption {
+  constructor() {
+    this.line = h('span', { 'data-role': 'caption-line' });
+    this.band = h('span', { 'data-role': 'caption-band' });
+    this.since = h('span');
+    this.element = h('div', { class: 'caption' }, this.line, this.band, this.since,
+      h('span', { class: 'wide' }, 'Drag to zoom, double-click to reset'));
+  }
+
+  /**
+   * @param {import('./stretch.js').Stretch} stretch
+   * @param {boolean | null} thinned some rows were left out; null: not known
+   * @param {{firstAt: number | null, now: number}} moments
+   */
+  draw(stretch, thinned, { firstAt, now }) {
+    const windows = WINDOWS.get(stretch.resolution);
+    const readings = thinned ? 'lowest and highest readings' : 'every reading';
+    setText(this.line, `Line: ${windows ? `average of ${windows} windows` : readings}`);
+    setText(this.band, windows ? 'Band: lowest to highest in the window' : '');
+    setText(this.since, firstAt === null ? '' : `First reading: ${momentText(firstAt, now)}`);
+  }
+}
+
+/** The crosshair's reading or window. Beside the line, on a narrow page above it. */
 export class Readout {
   constructor() {
     this.time = h('p');
     this.value = h('b', { 'data-role': 'cross-value' });
     this.unit = h('bdi', { class: 'unit' });
-    this.span = h('span', { class: 'dim' });
+    this.span = h('span', { class: 'dim', 'data-role': 'cross-span' });
     const swatch = h('i', { class: 'swatch', 'aria-hidden': 'true' });
     this.element = h('div', { class: 'readout', hidden: true },
       this.time, h('p', {}, swatch, this.value, this.unit, this.span));
@@ -89,25 +118,32 @@ export class Readout {
    * @param {import('./catalogue.js').Series | null} series
    * @param {{width: number, window: number | null}} chart its width, and the windows it shows
    */
-  draw(at, series, { width: room, window }) {
+  draw(at, series, { width: room, window: length }) {
     this.element.hidden = !at || !series;
     if (!at || !series) return;
-    const { decimals } = series;
-    const when = `${dayAndTime(at.t).split(',')[0]}, ${clockTime(at.t)}`;
-    setText(this.time, window === null ? when : `${when} · ${duration(window / 1000)}`);
+    const { window } = at;
+    const decimals = series.decimals + (window ? series.meanDecimals : 0);
+    const day = dayAndTime(at.t).split(',')[0];
+    setText(this.time, window && length !== null
+      ? `${day}, ${hourMinute(at.t)} · ${duration(length / 1000)}` : `${day}, ${clockTime(at.t)}`);
     setText(this.value, number(at.v, decimals));
     setText(this.unit, series.unit);
-    const { low, high } = at;
-    const banded = low !== null && high !== null && low !== high;
-    setText(this.span, banded ? `${number(low, decimals)} to ${number(high, decimals)}` : '');
+    setText(this.span, window ? spanOf(window, series.decimals) : '');
     const wide = this.element.offsetWidth;
     const left = at.left - wide - 16 > 56 ? at.left - wide - 16 : at.left + 16;
     this.element.style.left = `${Math.max(8, Math.min(room - wide - 8, left))}px`;
   }
 }
 
+/** @param {import('./windows.js').Window} window @param {number} decimals */
+function spanOf({ low, high, count }, decimals) {
+  const readings = `${exact(count)} reading${count === 1 ? '' : 's'}`;
+  return `mean · ${number(low, decimals)} to ${number(high, decimals)} · ${readings}`;
+}
+
 /** @param {number} from @param {number} to @param {boolean} live */
 export function rangeTitle(from, to, live) {
+  const year = yearOf(from) === yearOf(to) ? '' : ` ${yearOf(from)}`;
   const end = live ? 'now' : sameDay(from, to) ? clockTime(to) : dayAndTime(to);
-  return `${dayAndTime(from)} to ${end}`;
+  return `${dayAndTime(from).replace(',', `${year},`)} to ${end}`;
 }

@@ -92,6 +92,18 @@ export function readingOf(it) {
 
 /**
  * @param {unknown} it
+ * @returns {import('./windows.js').Window | null}
+ */
+export function windowOf(it) {
+  if (!isObject(it)) return null;
+  const [t, v, count] = [timeOf(it.timestamp), finite(it.value), finite(it.count)];
+  const [low, high] = [finite(it.min), finite(it.max)];
+  if (t === null || v === null || count === null || low === null || high === null) return null;
+  return { t, v, low, high, count };
+}
+
+/**
+ * @param {unknown} it
  * @returns {Row | null}
  */
 export function rowOf(it) {

@@ -127,6 +127,14 @@ export const hourMinute = (t) => time(t, HOUR_MINUTE);
 export const clockTime = (t) => time(t, TO_SECOND);
 /** Tue 16 @param {number} t */
 export const weekday = (t) => time(t, { weekday: 'short', day: 'numeric' });
+/** 16 Jun @param {number} t */
+export const dayOf = (t) => time(t, DAY);
+/** 16 Jun 2026 @param {number} t */
+export const dayOfYear = (t) => time(t, { ...DAY, year: 'numeric' });
+/** Jun @param {number} t */
+export const monthOf = (t) => time(t, { month: 'short' });
+/** 2026 @param {number} t */
+export const yearOf = (t) => time(t, { year: 'numeric' });
 /** Mon 15 Jun, 14:03 @param {number} t */
 export const dayAndTime = (t) => `${time(t, { ...DAY, weekday: 'short' })}, ${hourMinute(t)}`;
 /** @type {Intl.DateTimeFormatOptions} */
@@ -134,11 +142,16 @@ const DATE = { year: 'numeric', month: 'numeric', day: 'numeric' };
 /** Whether two moments share a day as shown. @param {number} a @param {number} b */
 export const sameDay = (a, b) => time(a, DATE) === time(b, DATE);
 
+/** When the day of `t` began, as days are shown. @param {number} t */
+export function midnight(t) {
+  const day = new Date(t);
+  return utc ? day.setUTCHours(0, 0, 0, 0) : day.setHours(0, 0, 0, 0);
+}
+
 /** 14:03:22, with the day when it is not today. @param {number} t @param {number} now */
 export function moment(t, now) {
   if (sameDay(t, now)) return clockTime(t);
-  const year = time(t, { year: 'numeric' }) === time(now, { year: 'numeric' });
-  const day = year ? time(t, DAY) : time(t, { ...DAY, year: 'numeric' });
+  const day = yearOf(t) === yearOf(now) ? dayOf(t) : dayOfYear(t);
   return `${day}, ${clockTime(t)}`;
 }
 

@@ -10,6 +10,7 @@ const PATHS = new Map([
   ['chevron', 'M4 6l4 4 4-4'],
   ['cross', 'M3.5 3.5l9 9M12.5 3.5l-9 9'],
   ['back', 'M9.5 3.5L5 8l4.5 4.5'],
+  ['download', 'M8 2.5v7.5M4.7 7L8 10.3 11.3 7M2.5 13.5h11'],
   ['copy', 'M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3'],
   ['check', 'M3 8.5L6.4 12 13 4.5'],
   ['warning', 'M8 2.2l6.6 11.4H1.4zM8 6.6v3M8 11.6v.01'],

@@ -82,7 +82,7 @@ export class AllTime {
     /** @param {number | null} v @param {number} [more] decimals */
     const text = (v, more = 0) =>
       v === null ? '' : withUnit(number(v, series.decimals + more), series.unit);
-    const finer = series.isOnOff ? 2 : 0;
+    const finer = series.meanDecimals;
     const spread = series.stddev === null
       ? '' : `, σ ${number(series.stddev, Math.min(4, series.decimals + Math.max(1, finer)))}`;
     this.facts.put('Readings', series.count === null ? '–' : exact(series.count));

@@ -16,8 +16,8 @@ import { mark } from './icons.js';
 import { Live } from './live.js';
 import { NoMatch, Overview } from './overview.js';
 import { onTheme } from './palette.js';
-import { Seeds } from './past.js';
-import { amend, goTo, leaveSensor, onRoute, readRoute } from './route.js';
+import { Seeds } from './seeds.js';
+import { ALL_SENSORS, amend, goTo, leaveSensor, onRoute, readRoute } from './route.js';
 import { Search } from './search.js';
 import { skeleton, Toolbar } from './toolbar.js';
 import { TopBar } from './topbar.js';
@@ -63,7 +63,8 @@ class Page {
       catalogue: this.catalogue,
       moment,
       back: leaveSensor,
-      chooseRange: (range) => amend({ range }),
+      chooseRange: (range) => amend({ range, from: '', to: '' }),
+      zoom: (zoom) => amend({ from: `${zoom?.from ?? ''}`, to: `${zoom?.to ?? ''}` }),
       busy: (on) => this.topBar.busy(on),
       connecting: () => this.live.link().state === 'connecting',
     });
@@ -303,7 +304,7 @@ class Page {
 
   /** @param {string} query */
   onQuery(query) {
-    if (this.detail.isOpen) goTo({ sensor: '', type: '', range: '', q: query });
+    if (this.detail.isOpen) goTo({ ...ALL_SENSORS, q: query });
     else amend({ q: query });
     const { hits } = this.overview;
     this.say(hits === 1 ? '1 sensor found' : `${hits} sensors found`, SAY_MS);

@@ -1,25 +1,43 @@
 /** The table below the chart: what the shown range amounts to. */
 
 import { h, idLabel, setText } from './dom.js';
-import { duration, exact, hourMinute, clockTime, dayAndTime, number, sameDay } from './format.js';
+import {
+  duration, exact, hourMinute, clockTime, dayAndTime, dayOfYear, number, sameDay,
+} from './format.js';
+import { SHOWN } from './percentiles.js';
 
+const PERCENTILES = SHOWN.map((percent) => `p${percent}`);
 /** Columns a phone has no room for. */
-const WIDE_ONLY = new Set(['p50', 'p95', 'p99', 'Readings']);
-const COLUMNS = ['Now', 'Min', 'Avg', 'Max', 'p50', 'p95', 'p99', 'Readings'];
+const WIDE_ONLY = new Set([...PERCENTILES, 'Readings']);
+const COLUMNS = ['Now', 'Min', 'Avg', 'Max', ...PERCENTILES, 'Readings'];
+
+/**
+ * @typedef {object} Amounts
+ * @property {import('./statistics.js').Summary | null} extremes null: nothing was measured
+ * @property {import('./statistics.js').Summary | null} sums for mean, count and gaps; null: not
+ *   known
+ * @property {number | null} window the windows of which the sums are, in ms; null: of readings
+ * @property {import('./percentiles.js').Percentiles} percentiles
+ */
 
 export class RangeTable {
   constructor() {
     this.id = idLabel('');
     this.type = h('bdi', {});
-    /** @type {Map<string, {value: HTMLElement, note: HTMLElement}>} */
+    /** @type {Map<string, {value: HTMLElement, note: HTMLElement, cell: HTMLElement}>} */
     this.cells = new Map();
     const cells = COLUMNS.map((name) => {
       const role = { 'data-role': `range-${name.toLowerCase()}` };
       const value = h(name === 'Now' ? 'b' : 'span', role);
       const note = h('small', {});
-      this.cells.set(name, { value, note });
-      return h('td', { class: WIDE_ONLY.has(name) ? 'wide' : null }, value, note);
+      const cell = h('td', { class: WIDE_ONLY.has(name) ? 'wide' : null }, value, note);
+      this.cells.set(name, { value, note, cell });
+      return cell;
     });
+    this.beyond = h('td', {
+      class: 'wide dim', colspan: PERCENTILES.length, hidden: true, 'data-role': 'range-beyond',
+    }, 'not kept that long');
+    cells.splice(COLUMNS.indexOf('Readings'), 0, this.beyond);
     const heads = COLUMNS.map((name) =>
       h('th', { scope: 'col', class: WIDE_ONLY.has(name) ? 'wide' : null }, name));
     const swatch = h('i', { class: 'swatch', 'aria-hidden': 'true' });
@@ -34,24 +52,38 @@ export class RangeTable {
 
   /**
    * @param {import('./catalogue.js').Series} series
-   * @param {import('./statistics.js').Summary | null} summary
-   * @param {{from: number, to: number}} range
+   * @param {Amounts} amounts
+   * @param {import('./ranges.js').Span} range
    */
-  draw(series, summary, range) {
+  draw(series, { extremes, sums, window, percentiles }, range) {
     this.id.set(series.id);
     setText(this.type, series.type);
     /** @param {number | null | undefined} v @param {number} [more] decimals */
     const text = (v, more = 0) => (v == null ? '–' : number(v, series.decimals + more));
     const when = momentIn(range);
-    const finer = summary?.onOff ? 2 : 0;
+    const finer = extremes?.onOff ? 2 : series.meanDecimals;
     this.put('Now', text(series.last), series.unit);
-    this.put('Min', text(summary?.min), summary ? when(summary.minAt) : '');
-    this.put('Avg', text(summary?.avg, finer), '');
-    this.put('Max', text(summary?.max), summary ? when(summary.maxAt) : '');
-    this.put('p50', text(summary?.p50), '');
-    this.put('p95', text(summary?.p95), '');
-    this.put('p99', text(summary?.p99), '');
-    this.put('Readings', summary ? exact(summary.count) : '0', summary ? gapsOf(summary) : '');
+    this.put('Min', text(extremes?.min), extremes ? when(extremes.minAt) : '');
+    this.put('Avg', text(sums?.avg, finer), '');
+    this.put('Max', text(extremes?.max), extremes ? when(extremes.maxAt) : '');
+    this.drawPercentiles(extremes ? percentiles : null, text);
+    const count = sums ? exact(sums.count) : extremes ? '–' : '0';
+    this.put('Readings', count, sums ? gapsOf(sums, window) : '');
+  }
+
+  /**
+   * @param {import('./percentiles.js').Percentiles} percentiles
+   * @param {(v: number | undefined) => string} text
+   */
+  drawPercentiles(percentiles, text) {
+    const beyond = percentiles === 'beyond';
+    this.beyond.hidden = !beyond;
+    for (const percent of SHOWN) {
+      const known = beyond ? undefined : percentiles?.get(percent);
+      this.put(`p${percent}`, text(known), '');
+      const cell = this.cells.get(`p${percent}`)?.cell;
+      if (cell) cell.hidden = beyond;
+    }
   }
 
   /** @param {string} name @param {string} value @param {string} note */
@@ -63,19 +95,22 @@ export class RangeTable {
   }
 }
 
-/** @param {import('./statistics.js').Summary} summary */
-function gapsOf({ gaps, gapMs }) {
-  if (gaps === 0) return 'no gap';
-  return `${exact(gaps)} gap${gaps === 1 ? '' : 's'}, ${duration(gapMs / 1000)}`;
+/** @param {import('./statistics.js').Summary} summary @param {number | null} window in ms */
+function gapsOf({ gaps, gapMs }, window) {
+  if (gaps > 0) return `${exact(gaps)} gap${gaps === 1 ? '' : 's'}, ${duration(gapMs / 1000)}`;
+  return window === null ? 'no gap' : `in ${duration(window / 1000)} windows`;
 }
+
+const HOUR_MS = 3_600_000;
 
 /**
  * How a moment of the range is said: as short as it is clear.
- * @param {{from: number, to: number}} range
+ * @param {import('./ranges.js').Span} range
  * @returns {(t: number) => string}
  */
 function momentIn({ from, to }) {
-  if (to - from <= 3_600_000) return clockTime;
-  if (to - from <= 86_400_000) return hourMinute;
+  if (to - from <= HOUR_MS) return clockTime;
+  if (to - from <= 24 * HOUR_MS) return hourMinute;
+  if (to - from > 31 * 24 * HOUR_MS) return dayOfYear;
   return (t) => (sameDay(t, to) ? hourMinute(t) : dayAndTime(t));
 }

@@ -1,17 +1,22 @@
 /**
- * What is looked at lives in the URL's fragment, as `#sensor=…&type=…&range=24h` or `#q=…`.
- * The fragment never reaches the server, so it needs no rules there and shows in no log.
+ * What is looked at lives in the URL's fragment, as `#sensor=…&type=…&range=24h` or `#q=…`;
+ * `from` and `to`, in ms since 1970, are what the chart is zoomed to. The fragment never reaches the
+ * server, so it needs no rules there and shows in no log.
  */
 
-/** @typedef {{sensor: string, type: string, range: string, q: string, group: string}} Route */
+/** Of one sensor's view; they go with it. */
+const DETAIL = /** @type {const} */ (['sensor', 'type', 'range', 'from', 'to']);
+const FIELDS = /** @type {const} */ ([...DETAIL, 'q', 'group']);
 
-const FIELDS = /** @type {const} */ (['sensor', 'type', 'range', 'q', 'group']);
+/** @typedef {Record<(typeof FIELDS)[number], string>} Route */
+
+/** @type {Route} */
+const NOWHERE = { sensor: '', type: '', range: '', from: '', to: '', q: '', group: '' };
 
 /** @returns {Route} absent fields are '' */
 export function readRoute() {
   const said = new URLSearchParams(location.hash.slice(1));
-  /** @type {Route} */
-  const route = { sensor: '', type: '', range: '', q: '', group: '' };
+  const route = { ...NOWHERE };
   for (const field of FIELDS) route[field] = said.get(field) ?? '';
   return route;
 }
@@ -39,10 +44,13 @@ export function amend(change) {
   dispatchEvent(new Event('route'));
 }
 
+/** What leads to all sensors. @type {Partial<Route>} */
+export const ALL_SENSORS = Object.fromEntries(DETAIL.map((field) => [field, '']));
+
 /** Out of the detail view: back where one came from, else to all sensors. */
 export function leaveSensor() {
   if (history.state?.inside) history.back();
-  else amend({ sensor: '', type: '', range: '' });
+  else amend(ALL_SENSORS);
 }
 
 /** @param {() => void} follow called when the route changed by whatever means */

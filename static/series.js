@@ -71,14 +71,6 @@ export class Columns {
     return low;
   }
 
-  /** Whether just this was measured just then. @param {number} t @param {number} v */
-  has(t, v) {
-    for (let i = this.indexAfter(t) - 1; i >= this.from && this.t[i] === t; i -= 1) {
-      if (this.v[i] === v) return true;
-    }
-    return false;
-  }
-
   makeRoom() {
     const length = this.length;
     if (this.from > this.t.length >> 2) {
@@ -110,73 +102,63 @@ const GAP_MS_MIN = 15_000;
  */
 export function gapFrom(columns) {
   if (columns.length < 3) return Infinity;
-  const stride = Math.max(1, Math.floor((columns.length - 1) / 1000));
+  const timeAt = (/** @type {number} */ i) => /** @type {number} */ (columns.t[i]);
+  return Math.max(GAP_MS_MIN, usualStep(timeAt, columns.from, columns.to) * 5);
+}
+
+/** Of so many steps the usual one is known well enough. */
+const STEPS_LOOKED_AT = 1000;
+
+/**
+ * What all but 5 % of the steps take at most.
+ *
+ * @param {(i: number) => number} timeAt ascending
+ * @param {number} from the first index
+ * @param {number} to one past the last; at least two more than `from`
+ * @returns {number}
+ */
+export function usualStep(timeAt, from, to) {
+  const stride = Math.max(1, Math.floor((to - from - 1) / STEPS_LOOKED_AT));
   /** @type {number[]} */
   const steps = [];
-  for (let i = columns.from + 1; i < columns.to; i += stride) {
-    steps.push(/** @type {number} */ (columns.t[i]) - /** @type {number} */ (columns.t[i - 1]));
-  }
+  for (let i = from + 1; i < to; i += stride) steps.push(timeAt(i) - timeAt(i - 1));
   steps.sort((a, b) => a - b);
-  const usual = /** @type {number} */ (steps[Math.floor((steps.length - 1) * 0.95)]);
-  return Math.max(GAP_MS_MIN, usual * 5);
+  return /** @type {number} */ (steps[Math.floor((steps.length - 1) * 0.95)]);
 }
 
 /**
- * @typedef {{from: number, to: number, before: number, after: number}} Gap
- * a stretch without readings, and the values at both ends
+ * @typedef {{from: number, to: number, before: number, after: number, silence: number}} Gap
+ * a stretch without readings: where the line ends and goes on, with its values there, and for how
+ * long surely nothing was measured, in ms
  */
 
 /**
- * What is worth drawing: of each pixel's readings the first, lowest, highest and last, in their
- * order, so that a line over them has every peak that a line over all readings would have.
- * A gap is a null between two readings.
+ * The line through the readings of a stretch; a gap is a null between two of them.
  *
  * @param {Columns} columns
- * @param {{from: number, to: number, pixels: number}} frame time range in ms and its width
+ * @param {number} from ms since 1970
+ * @param {number} to
  * @returns {import('./windows.js').Lines} without a band
  */
-export function thin(columns, frame) {
-  const { from, to, pixels } = frame;
+export function lineOf(columns, from, to) {
   /** @type {import('./windows.js').Lines} */
-  const out = { t: [], v: [], low: [], high: [], gaps: [] };
+  const out = { t: [], v: [], low: [], high: [], windows: [], gaps: [] };
   // One reading beyond each edge, so that lines run to the edge.
   const first = Math.max(columns.from, columns.indexAfter(from - 1) - 1);
-  const last = Math.min(columns.to, columns.indexAfter(to) + 1);
+  const end = Math.min(columns.to, columns.indexAfter(to) + 1);
   const missing = gapFrom(columns);
-  const width = (to - from) / Math.max(1, pixels);
-  /** @type {number[]} indices of the current pixel's readings worth drawing */
-  let kept = [];
-  let pixel = NaN;
-  const flush = () => {
-    for (const i of new Set(kept.sort((a, b) => a - b))) {
-      out.t.push(/** @type {number} */ (columns.t[i]));
-      out.v.push(/** @type {number} */ (columns.v[i]));
-    }
-    kept = [];
-  };
-  for (let i = first; i < last; i += 1) {
+  for (let i = first; i < end; i += 1) {
     const t = /** @type {number} */ (columns.t[i]);
     const v = /** @type {number} */ (columns.v[i]);
     const before = i > first ? /** @type {number} */ (columns.t[i - 1]) : t;
     if (t - before > missing) {
-      flush();
-      pixel = NaN;
+      const value = /** @type {number} */ (columns.v[i - 1]);
       out.t.push((before + t) / 2);
       out.v.push(null);
-      const value = /** @type {number} */ (columns.v[i - 1]);
-      out.gaps.push({ from: before, to: t, before: value, after: v });
+      out.gaps.push({ from: before, to: t, before: value, after: v, silence: t - before });
     }
-    const here = Math.floor((t - from) / width);
-    if (here !== pixel) {
-      flush();
-      pixel = here;
-      kept = [i, i, i, i];
-      continue;
-    }
-    if (v < /** @type {number} */ (columns.v[/** @type {number} */ (kept[1])])) kept[1] = i;
-    if (v > /** @type {number} */ (columns.v[/** @type {number} */ (kept[2])])) kept[2] = i;
-    kept[3] = i;
+    out.t.push(t);
+    out.v.push(v);
   }
-  flush();
   return out;
 }

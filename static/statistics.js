@@ -1,32 +1,40 @@
-/** What a range of one series amounts to: lowest, highest, mean, percentiles, gaps. */
+/** What a range of one series amounts to: lowest, highest, mean, gaps. */
 
 import { gapFrom } from './series.js';
+import { Windows } from './windows.js';
 
 /**
  * @typedef {object} Summary
  * @property {number} count
  * @property {number} min
- * @property {number} minAt ms since 1970, the first time it was that low
+ * @property {number} minAt ms since 1970, the first time it was that low; or its window's start
  * @property {number} max
  * @property {number} maxAt
  * @property {number} avg
- * @property {number} p50
- * @property {number} p95
- * @property {number} p99
  * @property {number} gaps how many
  * @property {number} gapMs how long together
  * @property {boolean} onOff only 0 and 1 were measured
  */
 
 /**
- * @param {import('./series.js').Columns} columns
- * @param {number} from ms since 1970, included
+ * @param {import('./stretch.js').Stretch} stretch
+ * @param {number} from ms since 1970, included; a window counts when a part of it is in the range
  * @param {number} to included
  * @returns {Summary | null} null when nothing was measured in the range
  */
-export function summarise(columns, from, to) {
-  const first = columns.indexAfter(from - 1);
-  const end = columns.indexAfter(to);
+export function summarise({ rows }, from, to) {
+  const end = rows.indexAfter(to);
+  if (rows instanceof Windows) return ofWindows(rows, rows.indexAfter(from - rows.window), end);
+  return ofReadings(rows, rows.indexAfter(from - 1), end);
+}
+
+/**
+ * @param {import('./series.js').Columns} columns
+ * @param {number} first
+ * @param {number} end one past the last
+ * @returns {Summary | null}
+ */
+function ofReadings(columns, first, end) {
   const count = end - first;
   if (count <= 0) return null;
   const missing = gapFrom(columns);
@@ -43,7 +51,6 @@ export function summarise(columns, from, to) {
       gapMs += step;
     }
   }
-  const sorted = columns.v.slice(first, end).sort();
   return {
     count,
     min: at(columns.v, low),
@@ -51,9 +58,6 @@ export function summarise(columns, from, to) {
     max: at(columns.v, high),
     maxAt: at(columns.t, high),
     avg: sum / count,
-    p50: quantile(sorted, 0.5),
-    p95: quantile(sorted, 0.95),
-    p99: quantile(sorted, 0.99),
     gaps,
     gapMs,
     onOff,
@@ -61,12 +65,30 @@ export function summarise(columns, from, to) {
 }
 
 /**
- * The smallest value that at least the share `q` of all values do not exceed (nearest rank).
- * @param {Float64Array} sorted not empty
- * @param {number} q above 0, at most 1
+ * @param {Windows} windows
+ * @param {number} first
+ * @param {number} end one past the last
+ * @returns {Summary | null}
  */
-function quantile(sorted, q) {
-  return at(sorted, Math.max(0, Math.ceil(q * sorted.length) - 1));
+function ofWindows(windows, first, end) {
+  if (end <= first) return null;
+  const missing = windows.gapFrom();
+  let [low, high] = [windows.at(first), windows.at(first)];
+  let [count, avg, gaps, gapMs] = [0, 0, 0, 0];
+  for (let i = first; i < end; i += 1) {
+    const window = windows.at(i);
+    count += window.count;
+    avg += ((window.v - avg) * window.count) / count;
+    if (window.low < low.low) low = window;
+    if (window.high > high.high) high = window;
+    const silence = i > first ? window.t - windows.at(i - 1).t - windows.window : 0;
+    if (silence > 0 && silence >= missing) {
+      gaps += 1;
+      gapMs += silence;
+    }
+  }
+  const [min, max] = [low.low, high.high];
+  return { count, min, minAt: low.t, max, maxAt: high.t, avg, gaps, gapMs, onOff: false };
 }
 
 /**

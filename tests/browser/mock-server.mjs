@@ -9,6 +9,7 @@ import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer } from 'ws';
+import { answerOf, csvOf } from './mock-history.mjs';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const POLICY = "default-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'";
@@ -38,6 +39,10 @@ export class MockServer {
     /** What to do before an answer of history; tests hold answers back with it. */
     this.beforeHistory = async () => {};
     this.historyStatus = 200;
+    /** How far back each resolution is kept, in ms; absent: without end. */
+    this.kept = new Map();
+    /** Every question for history, oldest first. */
+    this.questions = [];
     /** Whether questions over the socket are answered. */
     this.answers = true;
   }
@@ -123,19 +128,32 @@ export class MockServer {
 
   async history(response, id, asked) {
     const type = asked.get('type');
-    const from = new Date(Date.now() - Number(asked.get('hours') ?? 24) * 3_600_000).toISOString();
     const lists = [...this.series.values()].filter((list) => list[0].sensor_id === id
       && (type === null || list[0].sensor_type === type));
-    const readings = lists.flat().filter((one) => one.timestamp >= from);
+    this.questions.push(Object.fromEntries(asked));
+    if (lists.length === 0) return json(response, 404, { error: `no sensor ${id}` });
+    let answer;
+    try {
+      answer = answerOf({ lists, kept: this.kept }, asked);
+    } catch (refusal) {
+      return json(response, refusal.status, { error: refusal.message });
+    }
     const position = Object.fromEntries(lists.map((list) => [
       list[0].sensor_type, list.sums.position,
     ]));
-    const wire = readings.map(({ position: _, uncounted: __, ...rest }) => rest);
+    const readings = answer.rows.map(({ position: _, uncounted: __, ...rest }) => rest);
     await this.beforeHistory();
     if (this.historyStatus !== 200) {
       return json(response, this.historyStatus, { error: 'the history is being repaired' });
     }
-    return json(response, 200, { readings: wire, next: null, position, resolution: 'raw' });
+    const { resolution, percentiles } = answer;
+    if (asked.get('format') === 'csv') {
+      const disposition = `attachment; filename="${id}.csv"`;
+      const wire = { 'content-type': 'text/csv', 'content-disposition': disposition };
+      return response.writeHead(200, wire).end(csvOf(readings, resolution));
+    }
+    const more = percentiles ? { percentiles } : {};
+    return json(response, 200, { readings, next: null, position, resolution, ...more });
   }
 
   async signIn(request, response) {

