@@ -14,6 +14,7 @@ mod commands;
 mod container;
 mod doors;
 mod first_reading;
+mod history_budget;
 mod kills;
 mod page;
 mod redis_away;
