@@ -69,6 +69,11 @@ impl Range {
     pub const fn new(from: UnixMillis, to: UnixMillis) -> Self {
         Self { from, to, after: None, limit: LIMIT_DEFAULT }
     }
+
+    /// The first millisecond that can have something wanted.
+    pub(super) fn begin(&self) -> UnixMillis {
+        self.after.map_or(self.from, |after| after.measured_at.max(self.from))
+    }
 }
 
 /// What was found of a series' readings.
@@ -114,6 +119,13 @@ pub struct Faults {
     pub count: u64,
     /// The last one: key, field of its hash and reason. Nothing secret, and of bounded length.
     pub last: Option<String>,
+}
+
+impl Faults {
+    pub(super) fn add(&mut self, key: &str, field: &str, reason: impl std::fmt::Display) {
+        self.count += 1;
+        self.last = Some(format!("{key} {field}: {reason}"));
+    }
 }
 
 /// How far the history of a series reaches back.

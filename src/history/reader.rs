@@ -1,9 +1,32 @@
-//! Who reads history: where it is kept, and what must be known beside.
+//! Reading history: all shards asked, stored and open ends joined, bounded in memory.
+//!
+//! A series' readings move: from the open end in its state into the newest block of a span, and
+//! from there into full blocks, which never change any more. So everything that can move is read
+//! in one transaction per shard and group of days (see `walk`), and only full blocks are fetched
+//! afterwards, in slices, as far as they are needed (see `readings`).
 
-use super::Newest;
-use super::span::Retentions;
-use crate::reading::UnixMillis;
+mod order;
+mod readings;
+#[cfg(test)]
+mod tests;
+mod walk;
+mod windows;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::answer::{Faults, Range, Reach, SeriesReadings, SeriesWindows};
+use super::attributes::Versions;
+use super::error::Error;
+use super::inventory::horizon_field;
+use super::open::Newest;
+use super::span::{Resolution, Retentions, Share, Shelf};
+use crate::reading::{SeriesKey, UnixMillis};
+use crate::shard::ShardId;
 use crate::stream::{Link, ShardKeys};
+use walk::Walk;
+
+/// How often a series that is deleted and comes back is read again before giving up.
+const TRIES: u32 = 5;
 
 /// Reads history. It is made anew for each answer, because `now` passes.
 #[derive(Clone, Copy)]
@@ -20,4 +43,144 @@ pub struct Reader<'a> {
     /// How long history is kept. What has not been moved into a span yet is shown no longer than
     /// it would be there.
     pub retentions: Retentions,
+}
+
+/// Versions that occur in an answer.
+type Used = BTreeSet<(ShardId, u32)>;
+
+impl Reader<'_> {
+    /// The readings of `series` within `range`, over all shards.
+    ///
+    /// Spans that are gone (expired, evicted) are skipped. Holds at most about twice the limit of
+    /// readings, and beside them some MiB of blocks.
+    ///
+    /// # Errors
+    /// [`Error::Stream`] when Redis does not answer; [`Error::Unsettled`] when the series is
+    /// deleted and comes back over and over. Either may be tried again.
+    pub async fn readings(
+        &self,
+        series: &SeriesKey,
+        range: Range,
+    ) -> Result<SeriesReadings, Error> {
+        let shelves = &[Shelf::ReadingsByHour, Shelf::ReadingsByDay];
+        for _ in 0..TRIES {
+            let mut walk = Walk::begin(self, series.field(), shelves, &range).await?;
+            if let Some(mut found) = readings::collect(&mut walk, &range).await? {
+                let used: Used =
+                    found.readings.iter().map(|it| (it.shard, it.attributes)).collect();
+                found.position.clone_from(&walk.position);
+                found.faults = std::mem::take(&mut walk.faults);
+                found.attributes = self.attributes(&walk, &used, &mut found.faults).await?;
+                return Ok(found);
+            }
+        }
+        Err(Error::Unsettled(TRIES))
+    }
+
+    /// The windows of `series` that begin within `range`, merged over all shards.
+    ///
+    /// Spans that are gone (expired, evicted) are skipped. Holds at most the limit of windows, and
+    /// beside them some MiB of blocks.
+    ///
+    /// # Errors
+    /// As [`Reader::readings`].
+    pub async fn windows(
+        &self,
+        series: &SeriesKey,
+        resolution: Resolution,
+        range: Range,
+    ) -> Result<SeriesWindows, Error> {
+        let shelves = &[resolution.shelf()];
+        for _ in 0..TRIES {
+            let mut walk = Walk::begin(self, series.field(), shelves, &range).await?;
+            if let Some(mut found) = windows::collect(&mut walk, resolution, &range).await? {
+                let used: Used =
+                    found.windows.iter().map(|(shard, it)| (*shard, it.attributes)).collect();
+                found.position.clone_from(&walk.position);
+                found.faults = std::mem::take(&mut walk.faults);
+                found.attributes = self.attributes(&walk, &used, &mut found.faults).await?;
+                return Ok(found);
+            }
+        }
+        Err(Error::Unsettled(TRIES))
+    }
+
+    /// How far the history of `series` reaches back, by share.
+    ///
+    /// # Errors
+    /// [`Error::Stream`] when Redis does not answer.
+    pub async fn reach(&self, series: &SeriesKey) -> Result<Reach, Error> {
+        let field = series.field();
+        let mut known = Vec::new();
+        for (keys, packed) in self.keys.iter().zip(self.states(&field).await?) {
+            if let Some(newest) = packed.as_deref().and_then(self.unpack) {
+                known.push((keys, newest.first_at));
+            }
+        }
+        let mut reach = Reach::default();
+        if known.is_empty() {
+            return Ok(reach);
+        }
+        let mut ask = redis::Pipeline::with_capacity(known.len());
+        for (keys, _) in &known {
+            ask.cmd("HMGET").arg(&keys.inventory).arg(&Share::ALL.map(horizon_field));
+        }
+        let horizons: Vec<[Option<i64>; 3]> = self.link.run_all(&ask).await?;
+        for ((_, first_at), horizons) in known.iter().zip(horizons) {
+            for (since, horizon) in reach.since.iter_mut().zip(horizons) {
+                // What a shard evicted before the series' first reading there was not the series'.
+                let horizon = horizon.map(UnixMillis).filter(|horizon| horizon > first_at);
+                *since = (*since).max(horizon);
+            }
+        }
+        Ok(reach)
+    }
+
+    /// The packed state of a series in every shard.
+    async fn states(&self, field: &[u8]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        if self.keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut ask = redis::Pipeline::with_capacity(self.keys.len());
+        for shard in self.keys {
+            ask.cmd("HGET").arg(&shard.states).arg(field);
+        }
+        Ok(self.link.run_all(&ask).await?)
+    }
+
+    /// The texts of versions that have ended.
+    async fn attributes(
+        &self,
+        walk: &Walk<'_>,
+        used: &Used,
+        faults: &mut Faults,
+    ) -> Result<Vec<(ShardId, u32, String)>, Error> {
+        let mut by_shard = BTreeMap::<ShardId, Vec<u32>>::new();
+        for (shard, version) in used {
+            by_shard.entry(*shard).or_default().push(*version);
+        }
+        let asked: Vec<_> =
+            walk.known().filter(|(keys, _)| by_shard.contains_key(&keys.shard)).collect();
+        if asked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut ask = redis::Pipeline::with_capacity(asked.len());
+        for (keys, number) in &asked {
+            ask.cmd("HGET").arg(&keys.attributes).arg(format!("{number}:v"));
+        }
+        let lists: Vec<Option<Vec<u8>>> = self.link.run_all(&ask).await?;
+        let mut texts = Vec::new();
+        for ((keys, number), list) in asked.iter().zip(lists) {
+            let Some(list) = list else { continue };
+            let Some(versions) = Versions::parse(&list) else {
+                faults.add(&keys.attributes, &format!("{number}:v"), "not a list of versions");
+                continue;
+            };
+            for version in &by_shard[&keys.shard] {
+                let text = versions.attributes(*version);
+                texts.extend(text.map(|text| (keys.shard, *version, text.to_owned())));
+            }
+        }
+        Ok(texts)
+    }
 }
