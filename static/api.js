@@ -12,10 +12,21 @@ export class Refused extends Error {
 /**
  * @param {string} path relative, as `api/sensors`
  * @param {AbortSignal} [signal]
+ */
+export const ask = (path, signal) => send('GET', path, signal);
+
+/** @param {string} path of what is to be deleted */
+export const askToDelete = (path) => send('DELETE', path);
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {AbortSignal} [signal]
  * @returns {Promise<Record<string, unknown>>}
  */
-export async function ask(path, signal) {
+async function send(method, path, signal) {
   const answer = await fetch(path, {
+    method,
     headers: { Accept: 'application/json' },
     ...(signal ? { signal } : {}),
   });

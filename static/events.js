@@ -41,7 +41,7 @@ import { parsePosition } from './position.js';
  * @typedef {{kind: 'hello', subscribed: boolean}
  *   | {kind: 'error', message: string}
  *   | {kind: 'readings', readings: Reading[]}
- *   | {kind: 'stats', rows: Row[], complete: boolean}
+ *   | {kind: 'stats', rows: Row[], complete: boolean, asOf: number | null}
  *   | {kind: 'status', id: string, type: string | null, status: string | null}
  *   | {kind: 'removed', id: string}
  *   | {kind: 'lost'}
@@ -174,7 +174,12 @@ function eventOf(name, data) {
     case 'sensor_updates':
       return { kind: 'readings', readings: listOf(data.readings, readingOf) };
     case 'sensor_stats':
-      return { kind: 'stats', rows: listOf(data.sensors, rowOf), complete: data.next == null };
+      return {
+        kind: 'stats',
+        rows: listOf(data.sensors, rowOf),
+        complete: data.next == null,
+        asOf: timeOf(data.as_of),
+      };
     case 'sensor_status':
       return {
         kind: 'status',

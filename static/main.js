@@ -16,6 +16,7 @@ import { mark } from './icons.js';
 import { Live } from './live.js';
 import { NoMatch, Overview } from './overview.js';
 import { onTheme } from './palette.js';
+import { Gone, Removed, RemoveSensor } from './remove.js';
 import { Seeds } from './seeds.js';
 import { ALL_SENSORS, amend, goTo, leaveSensor, onRoute, readRoute } from './route.js';
 import { Search } from './search.js';
@@ -69,6 +70,13 @@ class Page {
       connecting: () => this.live.link().state === 'connecting',
     });
     this.search = new Search({ change: (q) => this.onQuery(q), enter: () => this.openFirst() });
+    this.removed = new Removed();
+    this.remove = new RemoveSensor({
+      shown: () => readRoute().sensor,
+      types: (id) => this.catalogue.allOf(id).map((one) => one.type),
+      done: (id, askedAt) => this.onRemovedByUs(id, askedAt),
+    });
+    this.gone = new Gone(leaveSensor);
     this.noMatch = new NoMatch(() => this.search.clear());
     this.empty = new Empty();
     this.bones = skeleton();
@@ -85,7 +93,8 @@ class Page {
     part('brand', HTMLAnchorElement).prepend(mark());
     const { banner, toolbar, bones, overview, noMatch, empty, detail } = this;
     part('main', HTMLElement).append(banner.element, toolbar.element, bones, overview.element,
-      noMatch.element, empty.element, detail.element);
+      noMatch.element, empty.element, detail.element, this.gone.element, this.remove.dialog);
+    detail.allTime.element.after(this.remove.element);
     setTimeout(() => this.follow(), BONES_MS);
     onRoute(() => this.follow());
     onTheme(() => this.redraw());
@@ -101,16 +110,22 @@ class Page {
   async readSensors() {
     try {
       const answer = await ask('api/sensors');
-      learnTime(timeOf(answer.as_of));
-      this.takeRows(listOf(answer.sensors, rowOf), answer.next == null);
+      const asOf = timeOf(answer.as_of);
+      learnTime(asOf);
+      this.takeRows(listOf(answer.sensors, rowOf), answer.next == null, asOf);
     } catch {
       // The banner tells of it; the socket's first answer brings the same rows.
     }
   }
 
-  /** @param {import('./events.js').Row[]} rows @param {boolean} complete */
-  takeRows(rows, complete) {
+  /**
+   * @param {import('./events.js').Row[]} listed
+   * @param {boolean} complete
+   * @param {number | null} asOf
+   */
+  takeRows(listed, complete, asOf) {
     const at = Date.now();
+    const rows = this.removed.without(listed, asOf);
     if (this.doubtful && complete) {
       this.doubtful = false;
       this.catalogue.keepOnly(rows);
@@ -180,13 +195,13 @@ class Page {
         this.takeReadings(event.readings);
         break;
       case 'stats':
-        this.takeRows(event.rows, event.complete);
+        this.takeRows(event.rows, event.complete, event.asOf);
         break;
       case 'status':
         this.catalogue.applyStatus(event.id, event.type, event.status);
         break;
       case 'removed':
-        this.catalogue.remove(event.id);
+        this.onRemoved(event.id);
         break;
       case 'reset':
         this.doubtful = true;
@@ -211,6 +226,29 @@ class Page {
     }
     if (readings.length > 0) this.loaded = true;
     if (this.catalogue.series.size > known) this.live.askStats();
+  }
+
+  /** @param {string} id a sensor that somebody removed */
+  onRemoved(id) {
+    this.removed.note(id);
+    this.catalogue.remove(id);
+    if (this.remove.id === id) this.remove.close();
+    if (readRoute().sensor === id && this.detail.isOpen) {
+      this.gone.show(id);
+      this.follow();
+      this.say(`${id} was removed`, 0);
+    }
+    this.draw();
+  }
+
+  /**
+   * The socket may have told of it before, and the sensor may be back.
+   * @param {string} id @param {number} askedAt
+   */
+  onRemovedByUs(id, askedAt) {
+    if (!this.removed.since(id, askedAt)) this.onRemoved(id);
+    if (readRoute().sensor === id) leaveSensor();
+    this.say(`${id} was removed`, 0);
   }
 
   drawLink() {
@@ -245,6 +283,11 @@ class Page {
 
   drawChanged() {
     const changed = this.catalogue.takeChanged();
+    if (this.gone.id !== '' && this.catalogue.allOf(this.gone.id).length > 0) {
+      // It sent again.
+      this.gone.show('');
+      this.follow();
+    }
     if (this.detail.isOpen) {
       if (this.detail.series && changed.has(this.detail.series)) this.detail.ask();
       return;
@@ -257,7 +300,7 @@ class Page {
 
   /** What stands around the cards. */
   drawAround() {
-    const open = this.detail.isOpen;
+    const open = this.isInside;
     const { size } = this.catalogue.series;
     const none = this.loaded && size === 0;
     const { hits } = this.overview;
@@ -278,12 +321,21 @@ class Page {
     this.empty.draw(deviceDoor(stats));
   }
 
+  /** One sensor is looked at, or what stands where one was. */
+  get isInside() {
+    return this.detail.isOpen || this.gone.id !== '';
+  }
+
   /** Shows what the URL says. */
   follow() {
     const route = readRoute();
-    const wasOpen = this.detail.isOpen;
+    const wasOpen = this.isInside;
     this.search.show(route.q);
-    if (route.sensor !== '') {
+    if (route.sensor !== this.remove.id) this.remove.close();
+    if (route.sensor !== this.gone.id) this.gone.show('');
+    if (this.gone.id !== '') {
+      this.detail.close();
+    } else if (route.sensor !== '') {
       if (!wasOpen) this.leftAt = scrollY;
       this.detail.open(route);
     } else if (wasOpen) {
@@ -304,7 +356,7 @@ class Page {
 
   /** @param {string} query */
   onQuery(query) {
-    if (this.detail.isOpen) goTo({ ...ALL_SENSORS, q: query });
+    if (this.isInside) goTo({ ...ALL_SENSORS, q: query });
     else amend({ q: query });
     const { hits } = this.overview;
     this.say(hits === 1 ? '1 sensor found' : `${hits} sensors found`, SAY_MS);
@@ -330,7 +382,7 @@ class Page {
       this.search.focus();
     }
     if (event.key !== 'Escape') return;
-    if (typing || !this.detail.isOpen) {
+    if (typing || !this.isInside) {
       if (!this.search.clear()) this.search.input.blur();
     } else if (!this.detail.leaveZoom()) {
       leaveSensor();

@@ -43,6 +43,9 @@ export class MockServer {
     this.kept = new Map();
     /** Every question for history, oldest first. */
     this.questions = [];
+    /** What a deletion is answered with, and whether clients are told of it. */
+    this.deletionStatus = 202;
+    this.tellsOfDeletion = true;
     /** Whether questions over the socket are answered. */
     this.answers = true;
   }
@@ -121,9 +124,25 @@ export class MockServer {
       return json(response, 200, { sensors: this.rows(), next: null, as_of: asOf });
     }
     if (path === 'api/stats') return json(response, 200, { listener: this.listener });
+    const one = /^api\/sensors\/([^/]+)$/.exec(path);
+    if (one && request.method === 'DELETE') return this.delete(response, decodeURIComponent(one[1]));
     const history = /^api\/sensors\/([^/]+)\/readings$/.exec(path);
     if (history) return this.history(response, decodeURIComponent(history[1]), searchParams);
     return json(response, 404, { error: 'Resource not found' });
+  }
+
+  delete(response, id) {
+    if (this.deletionStatus !== 202) {
+      return json(response, this.deletionStatus, { error: 'the shards are asleep' });
+    }
+    this.forget(id);
+    if (this.tellsOfDeletion) this.send('sensor_removed', { sensor_id: id });
+    return json(response, 202, { sensor_id: id, deleted: true });
+  }
+
+  /** As if nothing of it had ever come. */
+  forget(id) {
+    for (const [key, list] of this.series) if (list[0].sensor_id === id) this.series.delete(key);
   }
 
   async history(response, id, asked) {

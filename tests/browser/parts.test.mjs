@@ -9,6 +9,7 @@ import { age, compact, decimalsOf, number, rate, withUnit } from '../../static/f
 import { grouped, neighbour, placed } from '../../static/layout.js';
 import { covers, parsePosition, parseToken } from '../../static/position.js';
 import { Pulse } from '../../static/pulse.js';
+import { Removed } from '../../static/remove.js';
 import { Columns } from '../../static/series.js';
 
 const columnsOf = (pairs, most = 1000) => {
@@ -89,6 +90,23 @@ test('a value is never beyond its own bounds, though the server counts it a mome
   catalogue.applyRows([{ ...row, last: 3, lastAt: 1000 }], 2000);
   const { min, max, last } = catalogue.find('a', 'b');
   assert.deepEqual([min, max, last], [1, 7, 7]);
+});
+
+test('what was removed behind the last look of the server is not listed again', () => {
+  const removed = new Removed();
+  const rows = [{ id: 'a' }, { id: 'b' }];
+  assert.equal(removed.without(rows, null), rows);
+  const before = Date.now();
+  removed.note('a');
+  assert.deepEqual([removed.since('a', before), removed.since('b', before)], [true, false]);
+  assert.equal(removed.since('a', Date.now() + 1000), false);
+  const listed = (asOf) => removed.without(rows, asOf).map((row) => row.id);
+  assert.deepEqual(listed(before - 5000), ['b']);
+  assert.deepEqual(listed(null), ['b']);
+  assert.deepEqual(listed(before + 1000), ['b']);
+  // It came back: the server has looked since.
+  assert.deepEqual(listed(before + 5000), ['a', 'b']);
+  assert.deepEqual(listed(before), ['a', 'b']);
 });
 
 test('only a steady flow that stops is silence', () => {
