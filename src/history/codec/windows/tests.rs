@@ -280,3 +280,43 @@ fn windows_take_the_bytes_that_architecture_md_tells() {
         assert!(text.contains(&row), "ARCHITECTURE.md, \"Windows\", has no row\n{row}");
     }
 }
+
+/// A block of one window at the start of 1970, of these bytes behind the start.
+fn of_record(record: &[u8]) -> Result<Vec<Window>, Unreadable> {
+    decoded(&[&[VERSION, 1, 0], record].concat(), MINUTE)
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let minutes = [(21.5, 0, 1), (22.0, 9, 1), (21.5, 60_000, 1)];
+    let block = encode(&windows_of(&minutes, MINUTE), MINUTE);
+    assert_eq!(decoded(&[VERSION + 1], MINUTE), Err(Unreadable::Version(VERSION + 1)));
+    assert_eq!(decoded(&[], MINUTE), Err(Unreadable::Damaged("version")));
+    let damaged = Err(Unreadable::Damaged("windows"));
+    assert_eq!(decoded(&block[..block.len() - 1], MINUTE), damaged);
+    assert_eq!(decoded(&[&block[..], &[0]].concat(), MINUTE), damaged, "more than announced");
+    assert_eq!(decoded(&[VERSION, 25], HOUR), damaged, "more than hours of a day");
+    // One reading of 2.1 at 5 ms, then what makes it impossible.
+    assert!(of_record(&[0x01, 5, 42]).is_ok());
+    assert_eq!(of_record(&[0x0a, 5, 42]), damaged, "ten decimal places");
+    assert_eq!(of_record(&[0x41, 5, 42]), damaged, "an M2 of one reading");
+    assert_eq!(of_record(&[0x01, 0xe0, 0xd4, 3, 42]), damaged, "60,000 ms after the start");
+    assert_eq!(of_record(&[0x0f, 5, 0, 0, 0, 0, 0, 0, 0xf0, 0x7f]), damaged, "an infinite value");
+    let version = [0xff, 0xff, 0xff, 0xff, 0x1f];
+    assert_eq!(of_record(&[&[0x81], &version[..], &[5, 42]].concat()), damaged, "a large version");
+    // Two readings, 2.0 and 2.5; the sum is 0.5 more than twice the smallest.
+    assert!(of_record(&[0x21, 2, 0, 0, 40, 5, 0, 5, 5, 25]).is_ok());
+    assert_eq!(of_record(&[0x21, 1, 0, 0, 40, 5, 0, 5, 5, 25]), damaged, "different, but one");
+    assert_eq!(of_record(&[0x21, 2, 0, 0, 40, 5, 0, 6, 5, 25]), damaged, "above the largest");
+    let doubles = |flags| of_record(&[&[flags, 2, 0, 0][..], &[0; 48]].concat());
+    assert!(doubles(0x7f).is_ok());
+    assert_eq!(doubles(0x6f), damaged, "a whole sum of doubles");
+    assert_eq!(doubles(0x3f), damaged, "a whole M2 of doubles");
+    let late = [0x21, 2, 1, 0xdf, 0xd4, 3, 40, 5, 0, 5, 5, 25];
+    assert_eq!(of_record(&late), damaged, "the last before the first");
+    // A second window that starts where the first does.
+    let two = [VERSION, 2, 0, 0x01, 5, 42, 0, 0x01, 5, 42];
+    assert_eq!(decoded(&two, MINUTE), damaged);
+    let beyond = [VERSION, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0x01, 5, 42];
+    assert_eq!(decoded(&beyond, MINUTE), damaged, "before the first window of all");
+}
