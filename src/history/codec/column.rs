@@ -23,6 +23,7 @@
 //! Differences and sums wrap around, so a column holds any numbers; how many there are is for
 //! the reader to know.
 
+use super::scale::Scale;
 use super::varint::{Input, fold_sign, unfold_sign, write_signed, write_unsigned};
 
 const PATCHED: u8 = 1 << 7;
@@ -36,7 +37,7 @@ const WIDTH_WHOLE_CODE: u8 = 57;
 
 /// The rest of an exception's bits, folded, is in its first varint up to here.
 const SHORT_REST_MAX: u64 = 3;
-const SHORT_BITS: u32 = 2;
+const SHORT_BITS: usize = 2;
 
 /// So many numbers are looked at to find one in the middle. Guess: enough that outliers, if there
 /// are few, are not it.
@@ -58,18 +59,22 @@ impl Plan {
     #[must_use]
     pub fn of(numbers: &[i64]) -> Self {
         let middle = middle_of(numbers);
+        if numbers.iter().all(|&number| number == middle) {
+            let cost = Cost { width: 0, exceptions: 0, bits: 0 };
+            return Self { middle, scale: Scale::by(1), start: 0, cost };
+        }
         let scale = Scale::of(numbers, middle);
         let offsets = || numbers.iter().map(|&number| scale.divide(number.wrapping_sub(middle)));
 
         // First a window around the middle: that shows what is an outlier, on either side.
-        let mut lengths = Lengths::none(0);
-        offsets().for_each(|offset| lengths.above[length(fold_sign(offset))] += 1);
-        let around = lengths.cheapest();
+        let around = Lengths::folded(offsets()).cheapest();
         let mut cheapest = (lowest_within(around.width), around);
         // Then windows that begin with the lowest number that is no outlier, or hardly one.
-        let lowest =
-            |width| offsets().filter(|&offset| offset >= lowest_within(width)).min().unwrap_or(0);
-        let (inside, near) = (lowest(around.width), lowest(around.width + 1));
+        let bounds = [around.width, around.width + 1].map(lowest_within);
+        let [inside, near] = offsets().fold([0, 0], |[inside, near], offset| {
+            let lower = |bound, lowest| if offset >= bound { offset.min(lowest) } else { lowest };
+            [lower(bounds[0], inside), lower(bounds[1], near)]
+        });
         for start in [inside, near].into_iter().take(if near < inside { 2 } else { 1 }) {
             let cost = Lengths::from(start, offsets()).cheapest();
             if cost.bits <= cheapest.1.bits {
@@ -126,126 +131,81 @@ struct Lengths {
     /// Below the start, which makes them exceptions whatever the width.
     below: [u32; LENGTHS],
     /// The bits that the rest of an exception has beside those of its length: its sign.
-    sign: u32,
+    sign: usize,
 }
 
 const LENGTHS: usize = 1 + u64::BITS as usize;
 
 impl Lengths {
-    fn none(sign: u32) -> Self {
-        Self { above: [0; LENGTHS], below: [0; LENGTHS], sign }
+    /// Counts how far numbers lie from 0, on either side.
+    fn folded(numbers: impl Iterator<Item = i64>) -> Self {
+        let mut above = [0; LENGTHS];
+        numbers.for_each(|number| above[length(fold_sign(number))] += 1);
+        Self { above, below: [0; LENGTHS], sign: 0 }
     }
 
     /// Counts how far numbers lie from a start.
     fn from(start: i64, numbers: impl Iterator<Item = i64>) -> Self {
-        let mut lengths = Self::none(1);
+        let (mut above, mut below) = ([0; LENGTHS], [0; LENGTHS]);
         for number in numbers {
-            let above = number.wrapping_sub(start).cast_unsigned();
+            let distance = number.wrapping_sub(start).cast_unsigned();
             if number >= start {
-                lengths.above[length(above)] += 1;
+                above[length(distance)] += 1;
             } else {
-                lengths.below[length(!above)] += 1;
+                below[length(!distance)] += 1;
             }
         }
-        lengths
+        Self { above, below, sign: 1 }
     }
 
+    /// Goes from the widest to the narrowest, and adds up what each step makes dearer.
     fn cheapest(&self) -> Cost {
-        let longest = |counts: &[u32]| counts.iter().rposition(|&count| count > 0).unwrap_or(0);
-        let (above, below) = (longest(&self.above), longest(&self.below));
-        let all = self.above[..=above].iter().chain(&self.below[..=below]).sum();
-        let whole = (above > WIDTH_MAX as usize).then_some(WIDTH_WHOLE);
-        let widths = (0..=WIDTH_MAX.min(above as u32)).chain(whole);
-        let costs = widths.map(|width| {
-            let above = &self.above[..=above].get(1 + width as usize..).unwrap_or_default();
-            self.cost(width, all, above, &self.below[..=below])
+        let used =
+            |counts: &[u32]| counts.iter().rposition(|&count| count > 0).map_or(0, |at| at + 1);
+        let (above, below) = (&self.above[..used(&self.above)], &self.below[..used(&self.below)]);
+        let longest = above.len().saturating_sub(1);
+        let mut exceptions: u32 = below.iter().sum();
+        let all = above.iter().sum::<u32>() + exceptions;
+        let mut rests = (0..).zip(below).fold(0, |rests, (length, count)| {
+            rests + count * rest_bytes(usize::saturating_sub(length, longest) + 1)
         });
-        costs.min_by_key(|cost| cost.bits).expect("there is a width of 0")
+        let mut best = Cost { width: WIDTH_WHOLE, exceptions: 0, bits: u64::from(64 * all) };
+        for width in (0..=longest).rev() {
+            if width < longest {
+                exceptions += above[width + 1];
+                rests += longer_by_a_byte(above, width, self.sign);
+                rests += longer_by_a_byte(below, width, 1);
+            }
+            let cost = Cost::of(width as u32, all, exceptions, rests);
+            if width <= WIDTH_MAX as usize && cost.bits <= best.bits {
+                best = cost;
+            }
+        }
+        best
     }
+}
 
-    /// What a width costs, of `all` numbers; `above` are those that are longer.
-    fn cost(&self, width: u32, all: u32, above: &[u32], below: &[u32]) -> Cost {
-        let (mut exceptions, mut rests) = (0, 0);
-        for (&count, more) in above.iter().zip(1..) {
-            exceptions += count;
-            rests += count * rest_bytes(more + self.sign);
-        }
-        for (&count, length) in below.iter().zip(0..) {
-            exceptions += count;
-            rests += count * rest_bytes(u32::saturating_sub(length, width) + 1);
-        }
+impl Cost {
+    /// Of so many numbers, some of them exceptions whose rests take so many bytes of their own.
+    fn of(width: u32, all: u32, exceptions: u32, rests: u32) -> Self {
         // The count, and for each how many numbers are skipped: less than 32, or it is a byte more.
         let skips = if exceptions * 32 < all { 2 * exceptions } else { exceptions };
         let count = if exceptions > 0 { 1 } else { 0 };
         let bits = u64::from(width * all + 8 * (count + skips + rests));
-        Cost { width, exceptions, bits }
+        Self { width, exceptions, bits }
     }
 }
 
 /// The bytes that the rest of an exception takes beside the first.
-fn rest_bytes(bits: u32) -> u32 {
-    if bits <= SHORT_BITS { 0 } else { bits.div_ceil(7) }
+fn rest_bytes(bits: usize) -> u32 {
+    if bits <= SHORT_BITS { 0 } else { bits.div_ceil(7) as u32 }
 }
 
-/// What all numbers of a column are multiples of, seen from one of them.
-#[derive(Clone, Copy, Debug)]
-struct Scale {
-    divisor: u64,
-    /// The divisor is an odd number times 2 to the power of `shift`.
-    shift: u32,
-    /// The odd number times this is 1, modulo 2⁶⁴: an exact division is a multiplication, and a
-    /// number is no multiple when the quotient is too large (Granlund and Montgomery, "Division
-    /// by Invariant Integers using Multiplication", PLDI 1994, §9).
-    inverse: u64,
-    quotient_max: u64,
-}
-
-impl Scale {
-    fn of(numbers: &[i64], middle: i64) -> Self {
-        let mut scale = Self::by(0);
-        for &number in numbers {
-            let distance = number.wrapping_sub(middle).unsigned_abs();
-            if !scale.divides(distance) {
-                scale = Self::by(greatest_common_divisor(scale.divisor, distance));
-                if scale.divisor == 1 {
-                    break;
-                }
-            }
-        }
-        if scale.divisor == 0 { Self::by(1) } else { scale }
-    }
-
-    /// 0 divides nothing but 0.
-    fn by(divisor: u64) -> Self {
-        let shift = divisor.trailing_zeros();
-        let odd = divisor.checked_shr(shift).unwrap_or(0);
-        // Five bits are right, and each step of Newton's method doubles them.
-        let start = odd.wrapping_mul(3) ^ 2;
-        let inverse = (0..4).fold(start, |inverse: u64, _| {
-            inverse.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(inverse)))
-        });
-        let quotient_max = u64::MAX.checked_div(odd).unwrap_or(0);
-        Self { divisor, shift, inverse, quotient_max }
-    }
-
-    #[inline]
-    fn divides(&self, number: u64) -> bool {
-        number.trailing_zeros() >= self.shift
-            && (number >> (self.shift % u64::BITS)).wrapping_mul(self.inverse) <= self.quotient_max
-    }
-
-    /// The quotient of a multiple.
-    #[inline]
-    fn divide(&self, number: i64) -> i64 {
-        (number >> self.shift).wrapping_mul(self.inverse.cast_signed())
-    }
-}
-
-fn greatest_common_divisor(mut left: u64, mut right: u64) -> u64 {
-    while right != 0 {
-        (left, right) = (right, left % right);
-    }
-    left
+/// How many exceptions take a byte more when a width becomes this one: those whose rest, a sign
+/// included, now has 3, 8, 15, 22 … bits.
+fn longer_by_a_byte(counts: &[u32], width: usize, sign: usize) -> u32 {
+    let first = counts.get(width + SHORT_BITS + 1 - sign).copied().unwrap_or(0);
+    first + counts.iter().skip(width + 8 - sign).step_by(7).sum::<u32>()
 }
 
 /// Reads a column of as many numbers as there are places; `None` when there is none.
@@ -271,25 +231,31 @@ pub fn read(input: &mut Input<'_>, numbers: &mut [i64]) -> Option<()> {
     Some(())
 }
 
-fn pack(numbers: impl Iterator<Item = i64>, width: u32, out: &mut Vec<u8>) {
+fn pack(numbers: impl ExactSizeIterator<Item = i64>, width: u32, out: &mut Vec<u8>) {
     if width == WIDTH_WHOLE {
         numbers.for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
         return;
     }
     let mask = (1 << width) - 1;
+    let mut place = out.len();
+    let end = place + (numbers.len() * width as usize).div_ceil(8);
+    // Whole words are written, the last of them beyond the end.
+    out.resize(end + 8, 0);
     let (mut word, mut filled) = (0_u64, 0);
     for number in numbers {
         let low = number.cast_unsigned() & mask;
         word |= low << filled;
         filled += width;
         if filled >= u64::BITS {
-            out.extend_from_slice(&word.to_le_bytes());
+            out[place..place + 8].copy_from_slice(&word.to_le_bytes());
+            place += 8;
             filled -= u64::BITS;
             // What did not fit: nothing when the width ends at the edge.
             word = low >> (width - filled);
         }
     }
-    out.extend_from_slice(&word.to_le_bytes()[..filled.div_ceil(8) as usize]);
+    out[place..place + 8].copy_from_slice(&word.to_le_bytes());
+    out.truncate(end);
 }
 
 /// `bytes` begins with the packed bits and may go on.

@@ -12,6 +12,7 @@
 mod column;
 pub mod decimal;
 pub mod readings;
+mod scale;
 pub mod tail;
 #[cfg(test)]
 mod testing;
