@@ -14,6 +14,7 @@
 //! 7. [`scenario`], [`reference`], [`report`], [`record`]: runs, medians and result files.
 //!
 //! [`sink`] is the other end for measuring the publisher itself and for tests.
+//! [`workload`] is series of readings for the benchmarks of Streamgauge.
 //! The kill tests of Streamgauge use 1 to 5 as a library.
 
 pub mod api;
@@ -35,3 +36,4 @@ pub mod server;
 pub mod session;
 pub mod sink;
 pub mod value;
+pub mod workload;

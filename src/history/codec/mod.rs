@@ -13,6 +13,8 @@ mod column;
 pub mod decimal;
 pub mod readings;
 mod scale;
+#[cfg(test)]
+mod stored_tests;
 pub mod tail;
 #[cfg(test)]
 mod testing;
