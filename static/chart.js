@@ -38,6 +38,9 @@ import uPlot from './uPlot.esm.js';
 
 /** Below this width the value's label beside the live edge has no room. */
 export const NARROW_PX = 600;
+/** A line, and one that goes up and down within each pixel, which should not look like a wall. */
+const LINE_PX = 1.6;
+const DENSE_LINE_PX = 1;
 const DAY_MS = 86_400_000;
 const MONTH_MS_LEAST = 28 * DAY_MS;
 
@@ -75,6 +78,8 @@ export class Chart {
     if (plot.width !== width || plot.height !== height) plot.setSize({ width, height });
     plot.batch(() => {
       const { t, v, low, high } = picture;
+      const [, line] = plot.series;
+      if (line) line.width = t.length > this.pixels ? DENSE_LINE_PX : LINE_PX;
       const banded = low.length > 0;
       plot.setData([t, v, banded ? low : nothing(t), banded ? high : nothing(t)], false);
       plot.setScale('x', { min: picture.from, max: picture.to });
@@ -117,7 +122,7 @@ export class Chart {
       },
       series: [{}, {
         stroke: colours.s1,
-        width: 1.6,
+        width: LINE_PX,
         points: { size: 5, fill: colours.s1, stroke: colours.s1, width: 0 },
         ...(steps ? { paths: steps } : {}),
       }, edge, edge],

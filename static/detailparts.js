@@ -94,7 +94,8 @@ export class Caption {
    */
   draw(stretch, thinned, { firstAt, now }) {
     const windows = WINDOWS.get(stretch.resolution);
-    const readings = thinned ? 'lowest and highest readings' : 'every reading';
+    const readings = thinned === null ? 'readings'
+      : thinned ? 'lowest and highest readings' : 'every reading';
     setText(this.line, `Line: ${windows ? `average of ${windows} windows` : readings}`);
     setText(this.band, windows ? 'Band: lowest to highest in the window' : '');
     setText(this.since, firstAt === null ? '' : `First reading: ${momentText(firstAt, now)}`);

@@ -2,7 +2,7 @@
 
 import { h, idLabel, setText } from './dom.js';
 import {
-  duration, exact, hourMinute, clockTime, dayAndTime, dayOfYear, number, sameDay,
+  duration, exact, hourMinute, clockTime, dayOf, dayOfYear, number, sameDay,
 } from './format.js';
 import { SHOWN } from './percentiles.js';
 
@@ -112,5 +112,5 @@ function momentIn({ from, to }) {
   if (to - from <= HOUR_MS) return clockTime;
   if (to - from <= 24 * HOUR_MS) return hourMinute;
   if (to - from > 31 * 24 * HOUR_MS) return dayOfYear;
-  return (t) => (sameDay(t, to) ? hourMinute(t) : dayAndTime(t));
+  return (t) => (sameDay(t, to) ? hourMinute(t) : `${dayOf(t)}, ${hourMinute(t)}`);
 }
