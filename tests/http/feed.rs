@@ -1,6 +1,4 @@
-//! Readings on their way into a stream, as ingest writes them, and an aggregation that takes them.
-
-use std::process::{Child, Command, Stdio};
+//! Readings on their way into a stream, as ingest writes them.
 
 use serde_json::json;
 use streamgauge::clock::Clock;
@@ -59,35 +57,5 @@ impl Feed {
             command.arg(topic).arg(payload);
         }
         command
-    }
-}
-
-/// A process that only aggregates; ends when it is dropped.
-pub struct Aggregator(Child);
-
-impl Aggregator {
-    /// Of a Redis with so many shards.
-    pub fn start(redis_url: &str, shards: usize) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_streamgauge"))
-            .env_clear()
-            .env("REDIS_URL", redis_url)
-            .env("STREAMGAUGE_ROLES", "aggregate")
-            // With both of these no data directory is needed.
-            .env("SECRET_KEY", "a key of the tests")
-            .env("STREAMGAUGE_API_TOKEN", "a-token-of-the-tests")
-            .env("STREAMGAUGE_SHARDS", shards.to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        Self(child.expect("the binary starts"))
-    }
-}
-
-impl Drop for Aggregator {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _gone = self.0.kill();
-        let _gone = self.0.wait();
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a stage that cannot be set has failed")]
 
 mod access;
+mod aggregator;
 mod deletion;
 mod feed;
 mod hosts;

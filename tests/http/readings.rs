@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use serde_json::{Value, json};
 use streamgauge::clock::Clock;
 
-use crate::feed::{Aggregator, Feed, Measured};
+use crate::aggregator::Aggregator;
+use crate::feed::{Feed, Measured};
 use crate::stage::{Stage, TOKEN};
 
 const MINUTE: i64 = 60_000;

@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::feed::Aggregator;
+use crate::aggregator::Aggregator;
 
 pub const TOKEN: &str = "a-token-of-the-tests";
 const DEADLINE: Duration = Duration::from_secs(60);
