@@ -361,7 +361,7 @@ fn serve_config(settings: &Settings, identity: &Identity) -> anyhow::Result<Serv
         auth: identity.auth.clone(),
         secret_key: identity.secret_key.clone(),
         naive_time: settings.naive_time.clone(),
-        readings_retention: settings.readings_retention,
+        retentions: settings.retentions(),
     })
 }
 

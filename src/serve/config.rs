@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
@@ -10,6 +9,7 @@ use tokio::sync::watch;
 use super::readiness::Readiness;
 use crate::clock::Clock;
 use crate::history::Budget;
+use crate::history::Retentions;
 use crate::payload::NaiveTime;
 use crate::stream::{Link, ShardKeys};
 
@@ -47,8 +47,8 @@ pub struct ServeConfig {
     pub secret_key: Vec<u8>,
     /// The zone of timestamps that carry none.
     pub naive_time: NaiveTime,
-    /// How long raw readings are kept.
-    pub readings_retention: Duration,
+    /// How long history is kept.
+    pub retentions: Retentions,
 }
 
 /// Where devices reach this process's listener.

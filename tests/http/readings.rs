@@ -81,6 +81,10 @@ fn a_spike_of_one_reading_in_seven_days_is_in_the_picture() {
     let week: Vec<Measured> = (0..7 * 1440).map(|n| (from + n * MINUTE, value(n))).collect();
     kept.put(0, ("a", "t"), &week);
     kept.settle("a", week.len() as u64);
+    let windows = kept.json("/api/sensors/a/readings?hours=192&points=800&resolution=1m");
+    assert!(rows(&windows).len() <= 800);
+    assert!(rows(&windows).iter().any(|row| row["max"] == 99.5));
+    assert_eq!(windows["resolution"], "1m");
     let answer = kept.json("/api/sensors/a/readings?hours=192&points=800&resolution=raw");
     let found = values(&answer);
     assert!(found.len() <= 800 && found.len() > 400, "{}", found.len());
@@ -266,4 +270,109 @@ fn percentiles_are_exact_over_single_readings_or_refused() {
     assert!(kept.json("/api/sensors/a/readings").get("percentiles").is_none());
     let none = kept.json("/api/sensors/a/readings?from=0&to=1&percentiles=50&type=t");
     assert_eq!(none["percentiles"], json!({"t": {"50": null}}));
+}
+
+/// Rows by the sum of their counts, the least minimum and the greatest maximum.
+fn summed(answer: &Value) -> (u64, f64, f64) {
+    rows(answer).iter().fold((0, f64::MAX, f64::MIN), |(count, min, max), row| {
+        let number = |key: &str| row[key].as_f64().unwrap();
+        let count = count + row["count"].as_u64().unwrap();
+        (count, min.min(number("min")), max.max(number("max")))
+    })
+}
+
+#[test]
+fn windows_say_what_their_readings_were() {
+    let mut kept = Kept::new();
+    let from = days_ago(1);
+    // Through two shards, every second reading each.
+    let all: Vec<Measured> = (0..1080).map(|n| (from + n * 10_000, (n % 50) as f64)).collect();
+    let of = |shard: usize| all.iter().skip(shard).step_by(2).copied().collect::<Vec<_>>();
+    kept.put(0, ("a", "t"), &of(0));
+    kept.put(1, ("a", "t"), &of(1));
+    kept.settle("a", 1080);
+    let range = format!("from={from}&to={}", from + 3 * HOUR);
+    for (resolution, length, windows) in [("1m", MINUTE, 180), ("1h", HOUR, 3)] {
+        let path = format!("/api/sensors/a/readings?{range}&resolution={resolution}");
+        let answer = kept.json(&path);
+        assert_eq!(rows(&answer).len(), windows, "{resolution}");
+        assert_eq!(summed(&answer), (1080, 0.0, 49.0));
+        assert_eq!(answer["resolution"], resolution);
+        let second = &rows(&answer)[1];
+        let begin = from + length;
+        let within = all.iter().filter(|(at, _)| (begin..begin + length).contains(at));
+        let values: Vec<f64> = within.map(|(_, value)| *value).collect();
+        assert_eq!(second["count"], values.len());
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        assert!((second["value"].as_f64().unwrap() - mean).abs() < 1e-9);
+        let at = jiff::Timestamp::from_millisecond(begin).unwrap();
+        assert_eq!(second["timestamp"], format!("{at:.3}"));
+        // Page by page the same.
+        let first = kept.json(&format!("{path}&limit=2"));
+        let next = format!("{path}&cursor={}", first["next"].as_str().unwrap());
+        let rest = kept.json(&next);
+        assert_eq!((rows(&first).len(), rows(&rest).len()), (2, windows - 2));
+        assert_eq!(rows(&rest)[..], rows(&answer)[2..]);
+        let file = kept.stage.get(&format!("{path}&format=csv")).text();
+        assert!(file.lines().next().unwrap().ends_with(",metadata,min,max,count"), "{file}");
+        assert_eq!(file.lines().count(), windows + 1);
+    }
+}
+
+#[test]
+fn auto_takes_the_finest_that_is_kept_back_to_the_beginning() {
+    let mut kept = Kept::new();
+    let from = days_ago(2);
+    let all: Vec<Measured> = (0..2880).map(|n| (from + n * MINUTE, n as f64)).collect();
+    kept.put(0, ("a", "t"), &all);
+    kept.settle("a", 2880);
+    let resolution = |from: i64, more: &str| {
+        let path = format!("/api/sensors/a/readings?from={from}{more}");
+        kept.json(&path)["resolution"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(resolution(from, "&points=100"), "raw");
+    // As if the first day's readings, and the first hour's windows, had been evicted.
+    let horizon = |share: &str, at: i64| {
+        kept.stage.redis(redis::cmd("HSET").arg("{sg:0}hs").arg(format!("e:{share}")).arg(at));
+    };
+    horizon("readings", from + DAY);
+    horizon("minutes", from + HOUR);
+    assert_eq!(resolution(from + DAY, "&points=100"), "raw");
+    assert_eq!(resolution(from + DAY - 1, "&points=100"), "1m");
+    assert_eq!(resolution(from + HOUR - 1, "&points=100"), "1h");
+    assert_eq!(resolution(from, "&resolution=auto"), "1h");
+    assert_eq!(resolution(from, ""), "raw");
+    assert_eq!(resolution(from, "&points=100&resolution=raw"), "raw");
+    let refused = kept.stage.get(&format!("/api/sensors/a/readings?from={from}&percentiles=50"));
+    let since = jiff::Timestamp::from_millisecond(from + DAY).unwrap();
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains(&format!("{since:.3}")), "{}", refused.text());
+    let mut browser = crate::live::Browser::connect(&kept.stage);
+    browser.expect("status");
+    browser.say("request_sensor_data", json!({"sensor_id": "a", "hours": 1000}));
+    let history = browser.expect("sensor_history");
+    assert_eq!(history["resolution"], "1h");
+    assert_eq!(summed(&history).0, 2880);
+}
+
+#[test]
+fn rows_come_with_what_was_sent_with_them() {
+    let mut kept = Kept::new();
+    let from = Clock::system().now().0 - 2 * HOUR;
+    let part = |n: i64| [(from + n * MINUTE, n as f64)];
+    for (n, unit) in [(0, "°C"), (10, "K"), (20, "°F"), (30, "K")] {
+        kept.put_with(0, ("a", "t"), &part(n), &json!({"unit": unit, "location": "x"}));
+        kept.settle("a", n as u64 / 10 + 1);
+    }
+    let units = |path: &str| -> Vec<String> {
+        let answer = kept.json(&format!("/api/sensors/a/readings{path}"));
+        rows(&answer).iter().map(|row| row["unit"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(units(""), ["°C", "K", "°F", "K"]);
+    assert_eq!(units("?points=3"), ["°C", "K"]);
+    assert_eq!(units("?resolution=1m"), ["°C", "K", "°F", "K"]);
+    let file = kept.stage.get("/api/sensors/a/readings?format=ndjson").text();
+    let of_line = |line: &str| serde_json::from_str::<Value>(line).unwrap()["unit"].to_string();
+    let units: Vec<_> = file.lines().map(of_line).collect();
+    assert_eq!(units, ["\"°C\"", "\"K\"", "\"°F\"", "\"K\""]);
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use streamgauge::aggregate::state::State;
 use streamgauge::clock::Clock;
+use streamgauge::history::Retentions;
 use streamgauge::history::{Budget, OpenEnd, Resolution, StoredReading};
 use streamgauge::payload::NaiveTime;
 use streamgauge::reading::{SeriesKey, UnixMillis};
@@ -25,6 +26,12 @@ use tokio_util::sync::CancellationToken;
 use crate::aggregator::Aggregator;
 
 pub const TOKEN: &str = "a-token-of-the-tests";
+/// The defaults (design §4).
+const RETENTIONS: Retentions = Retentions {
+    readings: Duration::from_hours(24),
+    minutes: Duration::from_hours(7 * 24),
+    hours: Duration::from_hours(400 * 24),
+};
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Everything a test needs; all of it ends when this is dropped.
@@ -90,7 +97,7 @@ impl Stage {
             auth: plan.auth,
             secret_key: b"a key of the tests".to_vec(),
             naive_time: NaiveTime::default(),
-            readings_retention: Duration::from_secs(86_400),
+            retentions: RETENTIONS,
         };
         let url = format!("unix://{}", socket.display());
         let link = Link::new(stream::Server::new(&url).expect("an address of Redis"));

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::grain::Grain;
-use crate::history::{self, Resolution};
+use crate::history::{Resolution, answer};
 use crate::reading::UnixMillis;
 use crate::serve::hex;
 use crate::shard::ShardId;
@@ -27,7 +27,7 @@ pub(super) struct Cursor {
 /// The last row of the page before: order is by time, shard and place, and then by type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct After {
-    pub(super) place: history::Cursor,
+    pub(super) place: answer::Cursor,
     pub(super) sensor_type: String,
 }
 
@@ -40,7 +40,7 @@ impl Cursor {
         let json = hex::read(text)?;
         let Written(fingerprint, grain, from, to, at, shard, offset, sensor_type) =
             serde_json::from_slice(&json).ok()?;
-        let place = history::Cursor { measured_at: UnixMillis(at), shard: ShardId(shard), offset };
+        let place = answer::Cursor { measured_at: UnixMillis(at), shard: ShardId(shard), offset };
         Some(Self {
             fingerprint,
             grain: *Grain::ALL.get(usize::from(grain))?,
@@ -58,7 +58,7 @@ impl Cursor {
             Grain::Windows(Resolution::Hour) => 2,
         };
         let Self { fingerprint, from, to, after, .. } = self;
-        let history::Cursor { measured_at, shard, offset } = after.place;
+        let answer::Cursor { measured_at, shard, offset } = after.place;
         let sensor_type = after.sensor_type.as_str().into();
         let written =
             Written(*fingerprint, grain, from.0, to.0, measured_at.0, shard.0, offset, sensor_type);
@@ -68,7 +68,7 @@ impl Cursor {
 
 impl After {
     /// Behind what the rows of one type are still to come.
-    pub(super) fn of_type(&self, sensor_type: &str) -> Option<history::Cursor> {
+    pub(super) fn of_type(&self, sensor_type: &str) -> Option<answer::Cursor> {
         if sensor_type <= self.sensor_type.as_str() {
             Some(self.place)
         } else {
@@ -79,15 +79,15 @@ impl After {
 }
 
 /// The place just before another; `None` before the first.
-fn before(cursor: history::Cursor) -> Option<history::Cursor> {
-    let history::Cursor { measured_at, shard, offset } = cursor;
+fn before(cursor: answer::Cursor) -> Option<answer::Cursor> {
+    let answer::Cursor { measured_at, shard, offset } = cursor;
     if let Some(offset) = offset.checked_sub(1) {
-        return Some(history::Cursor { offset, ..cursor });
+        return Some(answer::Cursor { offset, ..cursor });
     }
     let offset = u64::MAX;
     match shard.0.checked_sub(1) {
-        Some(shard) => Some(history::Cursor { measured_at, shard: ShardId(shard), offset }),
-        None => measured_at.0.checked_sub(1).map(|at| history::Cursor {
+        Some(shard) => Some(answer::Cursor { measured_at, shard: ShardId(shard), offset }),
+        None => measured_at.0.checked_sub(1).map(|at| answer::Cursor {
             measured_at: UnixMillis(at),
             shard: ShardId(u16::MAX),
             offset,
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     fn cursor(grain: Grain) -> Cursor {
-        let place = history::Cursor { measured_at: UnixMillis(-5), shard: ShardId(0), offset: 0 };
+        let place = answer::Cursor { measured_at: UnixMillis(-5), shard: ShardId(0), offset: 0 };
         let after = After { place, sensor_type: "m\"°".to_owned() };
         let (from, to) = (UnixMillis(i64::MIN), UnixMillis(i64::MAX));
         Cursor { fingerprint: u64::MAX, grain, from, to, after }

@@ -7,7 +7,7 @@ use super::grain::Grain;
 use super::rows::{Row, Sheet, ShownRows};
 use super::wanted::{Shape, Wanted};
 use super::{merge, picture, reach};
-use crate::history::LIMIT_DEFAULT;
+use crate::history::answer::LIMIT_DEFAULT;
 use crate::serve::error::Fault;
 use crate::serve::service::Service;
 use crate::serve::table::Rows;

@@ -170,7 +170,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::history::Cursor;
+    use crate::history::answer::Cursor;
     use crate::reading::UnixMillis;
     use crate::serve::history::rows::Summary;
     use crate::shard::ShardId;

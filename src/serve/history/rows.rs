@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use crate::history::Cursor;
+use crate::history::answer::Cursor;
 use crate::reading::SeriesKey;
 use crate::serve::table::Rows;
 use crate::serve::view::{Attributes, Moment, ReadingRow};
@@ -61,6 +61,15 @@ pub(in crate::serve) struct Sheet {
 impl Sheet {
     pub(super) const fn new(series: SeriesKey) -> Self {
         Self { series, versions: Vec::new() }
+    }
+
+    /// Learns what a version stands for; text that is not what the aggregation stores is left
+    /// out, so that the newest stands in.
+    pub(super) fn learn(&mut self, shard: ShardId, version: u32, json: &str) {
+        let at = self.versions.binary_search_by_key(&(shard, version), |(it, _)| *it);
+        if let (Err(place), Some(attributes)) = (at, Attributes::parse(json.as_bytes())) {
+            self.versions.insert(place, ((shard, version), Arc::new(attributes)));
+        }
     }
 
     /// Forgets the versions of other rows, when there are many.

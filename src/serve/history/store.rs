@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use super::cursor::After;
 use super::grain::{Grain, Since, together};
-use super::rows::{Row, Sheet};
+use super::rows::{Row, Sheet, Summary};
 use super::wanted::{Shape, Wanted};
-use crate::history::{self, OldNewest as Newest, Point, Range};
+use crate::aggregate::state::State;
+use crate::history::answer::{Cursor, Faults, Point, Range, SeriesReadings, SeriesWindows};
+use crate::history::{Reader, Resolution, Window};
 use crate::reading::SeriesKey;
 use crate::serve::error::Fault;
 use crate::serve::service::Service;
 use crate::shard::ShardId;
-use crate::stream::{Position, catalogue};
+use crate::statistic::{Extent, Statistics};
+use crate::stream::{Position, ShardKeys, catalogue};
 
 /// One series, read page by page.
 pub(super) struct Source {
@@ -61,9 +64,11 @@ pub(super) async fn series(service: &Service, wanted: &Wanted) -> Result<Vec<Ser
 
 /// Since when everything is kept of all that is asked for.
 pub(super) async fn since(service: &Service, wanted: &Wanted) -> Result<Since, Fault> {
+    let keys = service.shards()?;
     let mut all = Vec::new();
-    for _series in series(service, wanted).await? {
-        all.push([None; 3]);
+    for series in series(service, wanted).await? {
+        let reach = reader(service, &keys).reach(&series).await;
+        all.push(reach.map_err(|error| Fault::history(&error))?.since);
     }
     Ok(together(all))
 }
@@ -89,24 +94,27 @@ impl Source {
         if !self.more {
             return Ok(Vec::new());
         }
-        if let Grain::Windows(_) = self.grain {
-            let said = "parameter `resolution` is not built yet for windows; allowed: raw, auto";
-            return Err(Fault::BadRequest(said.to_owned()));
-        }
         let range = Range { limit, ..self.range };
-        let keys = service.shards()?;
-        let read = history::read(&service.deps.link, &keys, self.series(), range, newest)
-            .await
-            .map_err(|error| Fault::history(&error))?;
-        let text = "a state, block or reading that cannot be understood";
-        service.block_faults.note(read.faults, text);
-        if self.position.is_none() && !read.position.is_empty() {
-            self.position = Some(token(&read.position));
+        let page = match self.grain {
+            Grain::Readings => readings(service, self.series(), range).await?,
+            Grain::Windows(resolution) => {
+                windows(service, self.series(), resolution, range).await?
+            }
+        };
+        let text = page.faults.last.as_deref().unwrap_or_default();
+        service.block_faults.note(page.faults.count, text);
+        if self.position.is_none() && !page.position.is_empty() {
+            self.position = Some(token(&page.position));
         }
-        self.more = read.more;
-        let rows: Vec<Row> = read.readings.iter().map(reading).collect();
-        self.range.after = rows.last().map(|row| row.place).or(self.range.after);
-        Ok(rows)
+        if !page.attributes.is_empty() {
+            let sheet = Arc::make_mut(&mut self.sheet);
+            for (shard, version, json) in &page.attributes {
+                sheet.learn(*shard, *version, json);
+            }
+        }
+        self.more = page.more;
+        self.range.after = page.rows.last().map(|row| row.place).or(self.range.after);
+        Ok(page.rows)
     }
 
     /// Forgets with what other rows were sent, when that is much.
@@ -120,12 +128,63 @@ impl Source {
     }
 }
 
-fn reading(point: &Point) -> Row {
-    Row { place: point.cursor(), value: point.value, attributes: 0, summary: None }
+/// What was read at once.
+struct Page {
+    rows: Vec<Row>,
+    /// Of versions that are not the newest, as JSON.
+    attributes: Vec<(ShardId, u32, String)>,
+    position: Vec<(ShardId, Position)>,
+    more: bool,
+    faults: Faults,
 }
 
-fn newest(_packed: &[u8]) -> Option<Newest> {
-    None
+async fn readings(service: &Service, series: &SeriesKey, range: Range) -> Result<Page, Fault> {
+    let keys = service.shards()?;
+    let read = reader(service, &keys).readings(series, range).await;
+    let SeriesReadings { readings, attributes, position, more, faults } =
+        read.map_err(|error| Fault::history(&error))?;
+    let row = |point: &Point| Row {
+        place: point.cursor(),
+        value: point.value,
+        attributes: point.attributes,
+        summary: None,
+    };
+    let rows = readings.iter().map(row).collect();
+    Ok(Page { rows, attributes, position, more, faults })
+}
+
+async fn windows(
+    service: &Service,
+    series: &SeriesKey,
+    resolution: Resolution,
+    range: Range,
+) -> Result<Page, Fault> {
+    let keys = service.shards()?;
+    let read = reader(service, &keys).windows(series, resolution, range).await;
+    let SeriesWindows { windows, attributes, position, more, faults } =
+        read.map_err(|error| Fault::history(&error))?;
+    let row = |(shard, window): &(ShardId, Window)| {
+        let Statistics { moments, extent, .. } = &window.statistics;
+        let Extent { min, max } = *extent;
+        Row {
+            place: Cursor { measured_at: window.start, shard: *shard, offset: 0 },
+            value: moments.average().unwrap_or(f64::NAN),
+            attributes: window.attributes,
+            summary: Some(Summary { min, max, count: moments.count }),
+        }
+    };
+    let rows = windows.iter().map(row).collect();
+    Ok(Page { rows, attributes, position, more, faults })
+}
+
+fn reader<'a>(service: &'a Service, keys: &'a [ShardKeys]) -> Reader<'a> {
+    Reader {
+        link: &service.deps.link,
+        keys,
+        unpack: State::newest,
+        now: service.deps.clock.now(),
+        retentions: service.config.retentions,
+    }
 }
 
 /// `<shard>:<ms>-<seq>.<index>`, one per shard, with commas between.

@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::cursor::{After, Cursor};
 use super::grain::Grain;
 use super::percentiles::{self, Percentile};
-use crate::history::LIMIT_DEFAULT;
+use crate::history::answer::LIMIT_DEFAULT;
 use crate::payload::NaiveTime;
 use crate::reading::UnixMillis;
 use crate::serve::error::Fault;

@@ -1,7 +1,7 @@
 //! What parameters mean, and what is said of those that make no sense.
 
 use super::*;
-use crate::history;
+use crate::history::{self, answer};
 use crate::shard::ShardId;
 
 const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
@@ -17,7 +17,7 @@ fn wanted(query: &str) -> Result<Wanted, String> {
 }
 
 fn after(at: i64) -> After {
-    let place = history::Cursor { measured_at: UnixMillis(at), shard: ShardId(1), offset: 3 };
+    let place = answer::Cursor { measured_at: UnixMillis(at), shard: ShardId(1), offset: 3 };
     After { place, sensor_type: "t".to_owned() }
 }
 
