@@ -87,7 +87,7 @@ pub(super) static ROUTES: &[Route] = routes! {
         Deleted<'static>;
     GET "/api/sensors/{id}/readings", Known, readings::list, readings::PARAMETERS,
         "Readings of one sensor, ascending by time.", ReadingList<'static>;
-    GET "/api/stats", Known, stats::all, &[], "Totals, rates, lag, every shard, and what history takes.", Stats;
+    GET "/api/stats", Known, stats::all, &[], "Totals, rates, lag, shards, history.", Stats;
     GET "/api/dead-letters", Known, dead_letters::list, dead_letters::PARAMETERS,
         "Messages that were set aside, newest first, with the reason.", DeadLetters;
     GET "/api/openapi.json", Known, openapi::document, &[], "This document.";
