@@ -159,7 +159,8 @@ impl Rows {
     }
 
     /// Takes in what a shard knows of a series; without attributes the ones known stay, unless the
-    /// series was deleted meanwhile and came back under another number. Says whether this scan meets it for the first time: a scan may meet one twice.
+    /// series was deleted meanwhile and came back under another number. Says whether this scan
+    /// meets it for the first time: a scan may meet one twice.
     pub(super) fn put(&mut self, series: SeriesKey, part: Part) -> bool {
         if !self.series.contains_key(&series) && self.sensor(&series.sensor_id).next().is_none() {
             self.sensors += 1;

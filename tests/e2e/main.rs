@@ -12,6 +12,7 @@ mod bad_messages;
 mod broker;
 mod commands;
 mod container;
+mod deletion;
 mod doors;
 mod first_reading;
 mod history_budget;

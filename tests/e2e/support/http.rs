@@ -32,17 +32,28 @@ impl Answer {
 
 /// Asks; `None` when nobody answers. Redirections are not followed.
 pub fn get(url: &str, headers: &[(&str, &str)]) -> Option<Answer> {
+    let mut request = agent().get(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    answer(request.call().ok()?)
+}
+
+/// Asks to delete; `None` when nobody answers.
+pub fn delete(url: &str) -> Option<Answer> {
+    answer(agent().delete(url).call().ok()?)
+}
+
+fn agent() -> ureq::Agent {
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(PATIENCE))
         .http_status_as_error(false)
         .max_redirects(0)
         .build();
-    let agent = ureq::Agent::from(config);
-    let mut request = agent.get(url);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let mut answer = request.call().ok()?;
+    ureq::Agent::from(config)
+}
+
+fn answer(mut answer: ureq::http::Response<ureq::Body>) -> Option<Answer> {
     Some(Answer {
         status: answer.status().as_u16(),
         headers: answer.headers().clone(),
