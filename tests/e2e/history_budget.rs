@@ -72,7 +72,12 @@ fn history_beyond_its_memory_loses_its_oldest_and_nothing_else() {
     assert!((1..HOURS - 1).contains(&hours), "{history}");
     assert_eq!(history["faults"]["count"], 0);
 
-    // Statistics have everything, and what comes now is taken.
+    // Statistics have everything, the last hour is whole, and what comes now is taken.
+    for (resolution, at_least) in [("raw", 58), ("1m", 57)] {
+        let path = format!("/api/sensors/s0/readings?hours=1&resolution={resolution}");
+        let rows = streamgauge.json(&path)["readings"].as_array().unwrap().len();
+        assert!(rows >= at_least, "{rows} rows of the last hour: {resolution}");
+    }
     Device::connect(streamgauge.mqtt(), "later").publish("sensors/s0/level", r#"{"value":1}"#);
     streamgauge.wait_count("s0", "level", READINGS + 1);
 }
