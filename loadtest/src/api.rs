@@ -6,10 +6,12 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Longest wait for one answer; a page of 10,000 sensors takes milliseconds.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for one answer; a page of 10,000 sensors takes milliseconds, a day of a series
+/// that is exported by a debug build seconds.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Most bytes of one answer: 10,000 rows with the longest texts allowed stay below.
+/// Most bytes of one answer: 10,000 rows with the longest texts allowed stay below, and so does a
+/// day of a series that speaks every second.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
 /// One Streamgauge.
@@ -179,20 +181,35 @@ impl Api {
         }
     }
 
+    /// An answer as it came, whatever it is.
+    ///
+    /// # Errors
+    /// No answer, not 200, or more than is reasonable.
+    pub fn text(&self, path: &str) -> Result<String> {
+        let mut answer = self.answer(path)?;
+        let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX);
+        body.read_to_string().with_context(|| format!("GET {}{path}", self.base))
+    }
+
     fn json<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let mut answer = self.answer(path)?;
+        let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX);
+        body.read_json().with_context(|| format!("GET {}{path}: not what is expected", self.base))
+    }
+
+    fn answer(&self, path: &str) -> Result<ureq::http::Response<ureq::Body>> {
         let mut request = self.agent.get(format!("{}{path}", self.base));
         if let Some(token) = &self.token {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
         let mut answer = request.call().with_context(|| format!("GET {}{path}", self.base))?;
         let status = answer.status();
-        let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX);
         if status != 200 {
             // Without a body the status alone must do.
-            let body = body.read_to_string().unwrap_or_default();
+            let body = answer.body_mut().read_to_string().unwrap_or_default();
             bail!("GET {}{path} answered {status}: {}", self.base, body.trim_end());
         }
-        body.read_json().with_context(|| format!("GET {}{path}: not what is expected", self.base))
+        Ok(answer)
     }
 }
 

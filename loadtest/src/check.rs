@@ -35,7 +35,8 @@ impl Findings {
         self.wrong == 0
     }
 
-    fn differs(&mut self, what: String) {
+    /// Notes a series that is wrong.
+    pub(crate) fn differs(&mut self, what: String) {
         self.wrong += 1;
         if self.described.len() < DESCRIBED_MAX {
             self.described.push(what);

@@ -12,19 +12,26 @@
 //! 6. [`process`], [`server`], [`machine`]: processor time and memory from `/proc`, the servers
 //!    started for a run, the machine it ran on.
 //! 7. [`scenario`], [`reference`], [`report`], [`record`]: runs, medians and result files.
+//! 8. [`past`], [`backfill`], [`footprint`], [`exported`], [`history`]: readings with times in the
+//!    past, what they take in Redis, and whether they come out as they went in.
 //!
 //! [`sink`] is the other end for measuring the publisher itself and for tests.
 //! [`workload`] is series of readings for the benchmarks of Streamgauge.
 //! The kill tests of Streamgauge use 1 to 5 as a library.
 
 pub mod api;
+pub mod backfill;
 pub mod check;
+pub mod exported;
+pub mod footprint;
+pub mod history;
 pub mod latency;
 pub mod ledger;
 pub mod machine;
 pub mod options;
 pub mod pace;
 pub mod packet;
+pub mod past;
 pub mod plan;
 pub mod process;
 pub mod publisher;

@@ -15,7 +15,7 @@ use loadtest::process::{Spent, thread_cpu_seconds, usage};
 use loadtest::publisher::{Progress, publish};
 use loadtest::report::{Run, Summary};
 use loadtest::sink::{Sink, Verdict};
-use loadtest::{record, reference, scenario};
+use loadtest::{history, record, reference, scenario};
 
 /// Exit code 0: every check passed, 1: one failed, 2: there was nothing to check.
 fn main() -> ExitCode {
@@ -63,6 +63,7 @@ fn run(scenario: &Scenario, number: u32) -> Result<Run> {
         Scenario::Subscriber(options) => scenario::subscriber(options),
         Scenario::Broker(options) => scenario::broker(options),
         Scenario::Reference(options) => reference::measure(options),
+        Scenario::History(options) => history::history(options),
         Scenario::Sink(options) => sink(options),
     }
 }
@@ -115,6 +116,15 @@ fn outputs(scenario: &Scenario) -> Outputs<'_> {
         Scenario::Subscriber(options) => ("subscriber", options),
         Scenario::Broker(options) => ("broker", options),
         Scenario::Sink(options) => ("sink", &options.run),
+        Scenario::History(options) => {
+            return Outputs {
+                name: "history",
+                runs: options.runs,
+                data_dir: options.data_dir.as_deref(),
+                json: options.json.as_deref(),
+                record: options.record.as_deref(),
+            };
+        }
         Scenario::Reference(options) => {
             return Outputs {
                 name: "reference",

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::packet::Qos;
+use crate::past::{HOUR_MS, Past};
 use crate::plan::{Length, Plan};
 
 /// Measures Streamgauge and checks every statistic afterwards.
@@ -30,6 +31,8 @@ pub enum Scenario {
     Broker(RunOptions),
     /// redis-benchmark: XADD of one message each, the rate to compare with.
     Reference(ReferenceOptions),
+    /// Devices publish a past; measured is what it takes at rest.
+    History(HistoryOptions),
     /// A trivial endpoint, to measure the generator itself.
     #[command(hide = true)]
     Sink(SinkOptions),
@@ -175,6 +178,82 @@ pub struct ReferenceOptions {
     pub record: Option<PathBuf>,
 }
 
+/// Options of the history scenario.
+#[derive(Clone, Debug, Args)]
+pub struct HistoryOptions {
+    /// Sensors, each with one series.
+    #[arg(long, default_value_t = 100)]
+    pub series: u32,
+    /// How much of the past, in hours, up to now.
+    #[arg(long, default_value_t = 24.0)]
+    pub hours: f64,
+    /// Seconds from one reading of a series to the next.
+    #[arg(long, default_value_t = 1.0)]
+    pub step: f64,
+    /// How much later at most a reading may be than its step says.
+    #[arg(long, default_value_t = 0)]
+    pub jitter_ms: i64,
+    /// Readings in a message.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=256))]
+    pub per_message: u64,
+    /// Parallel connections.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    pub connections: u32,
+    /// Most unacknowledged messages per connection.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+    pub window: u16,
+    /// Series whose readings and windows are exported and compared one by one.
+    #[arg(long, default_value_t = 5)]
+    pub verify: u32,
+    /// How often each question is asked; the median counts.
+    #[arg(long, default_value_t = 11)]
+    pub queries: u32,
+    /// How often to measure.
+    #[arg(long, default_value_t = 1)]
+    pub runs: u32,
+    /// Seconds that aggregation may take to catch up, at any time.
+    #[arg(long, default_value_t = 300.0)]
+    pub patience: f64,
+    /// The Streamgauge binary [default: beside this one].
+    #[arg(long)]
+    pub streamgauge: Option<PathBuf>,
+    /// Environment variable for the Streamgauge that is started; may be repeated.
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = pair)]
+    pub environment: Vec<(String, String)>,
+    /// Where a fresh data directory is made; must be a real disk [default: /var/tmp].
+    #[arg(long)]
+    pub data_dir: Option<PathBuf>,
+    /// Write the results to this file as JSON.
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+    /// Record command, machine, raw data and summary below this directory.
+    #[arg(long, value_name = "DIR")]
+    pub record: Option<PathBuf>,
+}
+
+impl HistoryOptions {
+    /// The past that ends at `now_ms`, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// A number out of its range.
+    pub fn past(&self, now_ms: i64) -> Result<Past> {
+        let step_ms = (self.step * 1e3).round() as i64;
+        let readings = (self.hours * HOUR_MS as f64 / step_ms.max(1) as f64).floor() as u64;
+        // At full seconds, and none in the future.
+        let start_ms = now_ms - now_ms.rem_euclid(1_000) - step_ms * readings as i64;
+        let past = Past {
+            prefix: "s".to_owned(),
+            series: self.series,
+            readings,
+            start_ms,
+            step_ms,
+            jitter_ms: self.jitter_ms,
+        };
+        past.validate()?;
+        Ok(past)
+    }
+}
+
 /// Options of the sink.
 #[derive(Clone, Debug, Args)]
 pub struct SinkOptions {
@@ -256,6 +335,32 @@ mod tests {
         let plan = options.run.plan(address("127.0.0.1:1883").unwrap()).unwrap();
         assert_eq!((plan.window, plan.qos, plan.rate), (7, Qos::AtMostOnce, None));
         assert_eq!(plan.length, Length::Messages(9));
+    }
+
+    #[test]
+    fn a_past_ends_now_at_full_seconds() {
+        let past = |arguments: &str| {
+            let words = format!("loadtest history {arguments}");
+            match Options::try_parse_from(words.split_whitespace()).unwrap().scenario {
+                Scenario::History(options) => options.past(1_795_437_297_999),
+                other => panic!("{other:?}"),
+            }
+        };
+        let day = past("").unwrap();
+        assert_eq!((day.series, day.readings, day.step_ms), (100, 86_400, 1_000));
+        assert_eq!(day.end_ms(), 1_795_437_297_000);
+        let half = past("--hours 0.5 --step 0.25 --jitter-ms 7 --series 3").unwrap();
+        assert_eq!((half.readings, half.step_ms, half.jitter_ms), (7_200, 250, 7));
+        for (arguments, said) in [
+            ("--hours 0", "--hours"),
+            ("--hours=-1", "--hours"),
+            ("--step 0", "--step"),
+            ("--jitter-ms 1000", "--jitter-ms"),
+            ("--series 0", "--series"),
+        ] {
+            let error = past(arguments).unwrap_err().to_string();
+            assert!(error.contains(said), "{arguments}: {error}");
+        }
     }
 
     #[test]

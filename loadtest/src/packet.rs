@@ -73,6 +73,15 @@ fn push_length(out: &mut Vec<u8>, mut length: usize) {
     }
 }
 
+/// Appends a PUBLISH at QoS 1 (§3.3) of any topic and payload.
+pub fn append_publish(out: &mut Vec<u8>, topic: &str, packet_id: u16, payload: &[u8]) {
+    out.push(PUBLISH_QOS_1);
+    push_length(out, 2 + topic.len() + 2 + payload.len());
+    push_text(out, topic);
+    out.extend(packet_id.to_be_bytes());
+    out.extend(payload);
+}
+
 /// What differs between two PUBLISH packets of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp<'a> {

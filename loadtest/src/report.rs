@@ -40,6 +40,9 @@ pub struct Run {
     pub processes: Vec<Spent>,
     /// Append-only files at the end.
     pub aof_bytes: Option<u64>,
+    /// What only this scenario measures, by name, with its unit in the name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub measured: Vec<(String, f64)>,
     /// The comparison with the ledger.
     pub findings: Option<Findings>,
     /// `/api/stats` at the end.
@@ -76,6 +79,7 @@ impl Run {
             numbers.push((format!("{} CPU s", spent.name), spent.cpu_seconds));
             numbers.push((format!("{} MiB", spent.name), spent.resident_bytes as f64 / MIB));
         }
+        numbers.extend(self.measured.iter().cloned());
         numbers
     }
 
@@ -163,7 +167,8 @@ fn medians(runs: &[Run]) -> Vec<(String, f64)> {
 }
 
 /// The middle one, or the mean of the middle two; 0 of none.
-fn median(mut numbers: Vec<f64>) -> f64 {
+#[must_use]
+pub fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     match numbers.len() {
         0 => 0.0,
@@ -176,7 +181,7 @@ fn table(numbers: &[(String, f64)]) -> String {
     let mut text = String::new();
     for (name, number) in numbers {
         // Writing to a String cannot fail.
-        if writeln!(text, "  {name:<28} {:>12}", grouped(*number)).is_err() {
+        if writeln!(text, "  {name:<36} {:>12}", grouped(*number)).is_err() {
             break;
         }
     }

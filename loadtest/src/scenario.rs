@@ -65,7 +65,7 @@ pub fn listener(options: &ListenerOptions, number: u32) -> Result<Run> {
 }
 
 fn here(options: &RunOptions) -> Result<Run> {
-    let binary = binary(options)?;
+    let binary = binary(options.streamgauge.as_deref())?;
     let streamgauge = Streamgauge::start(&start(options, &binary))?;
     let stage = Stage {
         api: &streamgauge.api,
@@ -107,7 +107,7 @@ fn elsewhere(options: &ListenerOptions, to: &str, http: &str, number: u32) -> Re
 /// # Errors
 /// As [`listener`].
 pub fn subscriber(options: &RunOptions) -> Result<Run> {
-    let binary = binary(options)?;
+    let binary = binary(options.streamgauge.as_deref())?;
     let mosquitto = Mosquitto::start(options.data_dir.as_deref())?;
     let broker = Some(mosquitto.address);
     let streamgauge = Streamgauge::start(&Start { broker, ..start(options, &binary) })?;
@@ -157,9 +157,13 @@ fn start<'a>(options: &'a RunOptions, binary: &'a Path) -> Start<'a> {
     }
 }
 
-fn binary(options: &RunOptions) -> Result<PathBuf> {
-    match &options.streamgauge {
-        Some(path) => Ok(path.clone()),
+/// The Streamgauge to start: what is given, else the one beside this program.
+///
+/// # Errors
+/// This program does not know where it is.
+pub(crate) fn binary(given: Option<&Path>) -> Result<PathBuf> {
+    match given {
+        Some(path) => Ok(path.to_owned()),
         None => Ok(std::env::current_exe()?.with_file_name("streamgauge")),
     }
 }
@@ -224,7 +228,7 @@ fn published_run(published: &Published) -> Run {
 }
 
 /// The totals before the run; a server that has just become ready may not know them yet.
-fn first_stats(api: &Api, patience: Duration) -> Result<Stats> {
+pub(crate) fn first_stats(api: &Api, patience: Duration) -> Result<Stats> {
     let mut stats = api.stats();
     wait_until(patience, || {
         if stats.is_err() {

@@ -229,6 +229,12 @@ impl Streamgauge {
         self.data.path()
     }
 
+    /// The address of its supervised Redis.
+    #[must_use]
+    pub fn redis_url(&self) -> String {
+        format!("unix://{}", self.data.path().join("data/redis/redis.sock").display())
+    }
+
     /// The last lines of its log.
     #[must_use]
     pub fn log_tail(&self) -> String {

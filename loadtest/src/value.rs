@@ -25,7 +25,7 @@ pub fn tenths(sensor: u32, number: u64) -> i16 {
 }
 
 /// A bijective mixer of 64 bits: the finalizer of SplitMix64 (Steele, Lea and Flood, 2014).
-fn mixed(seed: u64) -> u64 {
+pub(crate) fn mixed(seed: u64) -> u64 {
     let mut bits = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
