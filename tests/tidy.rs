@@ -63,6 +63,7 @@ const PURE: &[&str] = &[
     "aggregate/plan.rs",
     "aggregate/fold.rs",
     "aggregate/state.rs",
+    "history/block.rs",
     "history/codec/",
     "serve/ws/backlog.rs",
     "serve/ws/conflate.rs",

@@ -19,7 +19,6 @@ use crate::stream::testing::RedisServer;
 use crate::stream::{Meta, ShardKeys, Writer};
 
 mod history;
-mod simulation;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

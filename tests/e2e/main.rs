@@ -15,6 +15,7 @@ mod container;
 mod deletion;
 mod doors;
 mod first_reading;
+mod history_at_rest;
 mod history_budget;
 mod kills;
 mod page;
