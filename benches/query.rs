@@ -103,7 +103,7 @@ impl Day {
             .env("REDIS_URL", &url)
             .env("PORT", port.to_string())
             .env("STREAMGAUGE_AUTH", "none")
-            .env("STREAMGAUGE_MQTT_LISTEN", "127.0.0.1:0")
+            .env("STREAMGAUGE_ROLES", "aggregate,serve")
             .env("STREAMGAUGE_DATA_DIR", home.path().join("data"))
             .env("STREAMGAUGE_SHARDS", "8")
             .stdout(Stdio::null())

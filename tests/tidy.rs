@@ -63,7 +63,6 @@ const PURE: &[&str] = &[
     "aggregate/plan.rs",
     "aggregate/fold.rs",
     "aggregate/state.rs",
-    "history/block.rs",
     "history/codec/",
     "serve/ws/backlog.rs",
     "serve/ws/conflate.rs",

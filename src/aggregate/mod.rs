@@ -18,8 +18,6 @@ mod plan;
 mod sealing;
 mod series;
 pub mod shares;
-#[cfg(test)]
-mod simulation_tests;
 pub mod state;
 mod task;
 #[cfg(test)]

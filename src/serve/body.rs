@@ -1,4 +1,5 @@
-//! What an answer carries: bytes that are there, or pages that are made while the client takes them.
+//! What an answer carries: bytes that are there, or pages that are made while the client takes
+//! them.
 
 use std::convert::Infallible;
 use std::pin::Pin;

@@ -128,7 +128,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_time_is_written_as_by_the_library(at in -377_705_023_201_000..=253_402_207_200_000i64) {
+        fn every_time_is_written_as_by_the_library(
+            at in -377_705_023_201_000..=253_402_207_200_000i64,
+        ) {
             check(at);
         }
     }

@@ -54,16 +54,4 @@ impl ShardKeys {
     pub fn history(&self, span: impl std::fmt::Display) -> String {
         format!("{{sg:{}}}{span}", self.shard.0)
     }
-
-    /// Hash: span → length and expiry of a series' blocks.
-    #[must_use]
-    pub fn spans(&self, series_number: u64) -> String {
-        format!("{{sg:{}}}h:{series_number}", self.shard.0)
-    }
-
-    /// The block that holds a series' readings of one span.
-    #[must_use]
-    pub fn block(&self, series_number: u64, span: i64) -> String {
-        format!("{{sg:{}}}h:{series_number}:{span}", self.shard.0)
-    }
 }

@@ -2,10 +2,11 @@ use std::sync::Mutex;
 
 use tokio::sync::Notify;
 
+use super::super::state::State;
 use super::super::{FoldConfig, OwnerContext, own};
 use super::*;
 use crate::clock::Clock;
-use crate::history::{Range, Retentions, SeriesReadings, read};
+use crate::history::{Range, Reader, Retentions, SeriesReadings};
 use crate::ingest::{INTAKE_LIMITS, Intake};
 use crate::message::{Flags, Message};
 use crate::payload::NaiveTime;
@@ -17,6 +18,12 @@ use crate::stream::testing::RedisServer;
 const PACE: Pace = Pace { beat: Duration::from_millis(40), dead_after: Duration::from_millis(600) };
 /// Design: a dead owner is taken over within 5 s.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+const RETENTIONS: Retentions = Retentions {
+    readings: Duration::from_hours(24),
+    minutes: Duration::from_hours(7 * 24),
+    hours: Duration::from_hours(400 * 24),
+};
 
 /// Who folds what: node and shard of each running owner.
 type Board = Arc<Mutex<BTreeSet<(&'static str, u16)>>>;
@@ -274,11 +281,7 @@ impl Stage {
             clock: Clock::system(),
             fold: FoldConfig {
                 series_max: 100,
-                retentions: Retentions {
-                    readings: Duration::from_hours(24),
-                    minutes: Duration::from_hours(7 * 24),
-                    hours: Duration::from_hours(400 * 24),
-                },
+                retentions: RETENTIONS,
                 naive_time: NaiveTime::Utc,
             },
             stream_retention: Duration::from_secs(2),
@@ -298,7 +301,10 @@ impl Stage {
         let keys: Vec<_> = self.dataset.shards.ids().map(ShardKeys::new).collect();
         let series = SeriesKey { sensor_id: format!("s{sensor}").into(), sensor_type: "t".into() };
         let all = Range::new(UnixMillis(0), UnixMillis(i64::MAX));
-        read(&self.redis.link(), &keys, &series, all, |_| None).await.unwrap()
+        let (link, now) = (self.redis.link(), Clock::system().now());
+        let (keys, unpack, retentions) = (&keys[..], State::newest, RETENTIONS);
+        let reader = Reader { link: &link, keys, unpack, now, retentions };
+        reader.readings(&series, all).await.unwrap()
     }
 
     async fn until_kept(&self, readings: usize) {
@@ -336,6 +342,6 @@ async fn every_reading_is_kept_once_whatever_becomes_of_its_owners() {
         let expected: Vec<_> = (0..100).map(|time| time * STEP_S * 1000).collect();
         assert_eq!(times, expected, "sensor {sensor}");
         assert!(found.readings.iter().zip(0_u32..).all(|(it, time)| it.value == f64::from(time)));
-        assert_eq!((found.faults, found.position.len()), (0, 1));
+        assert_eq!((found.faults.count, found.position.len()), (0, 1));
     }
 }

@@ -246,7 +246,8 @@ mod tests {
             times.sort_unstable();
             times.dedup();
             let value = |n: usize| ((n as u64).wrapping_mul(seed) % 1000) as f64;
-            let all: Vec<Row> = times.iter().enumerate().map(|(n, at)| row(*at, value(n))).collect();
+            let all: Vec<Row> =
+                times.iter().enumerate().map(|(n, at)| row(*at, value(n))).collect();
             let kept = kept(all.clone(), most);
             prop_assert!(kept.len() <= most);
             prop_assert!(kept.is_sorted_by(|a, b| a.place < b.place));

@@ -133,3 +133,49 @@ impl Serialize for ShownRows<'_> {
         serializer.collect_seq(self.iter())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reading::UnixMillis;
+
+    fn row(shard: u16, attributes: u32) -> Row {
+        let place = Cursor { measured_at: UnixMillis(0), shard: ShardId(shard), offset: 0 };
+        Row { place, value: 1.0, attributes, summary: None }
+    }
+
+    fn sheet(versions: impl IntoIterator<Item = (u16, u32)>) -> Sheet {
+        let series = SeriesKey { sensor_id: "a".into(), sensor_type: "t".into() };
+        let mut sheet = Sheet::new(series);
+        for (shard, version) in versions {
+            sheet.learn(ShardId(shard), version, &format!(r#"{{"unit":"{shard}.{version}"}}"#));
+        }
+        sheet
+    }
+
+    #[test]
+    fn versions_count_within_a_shard_and_a_missing_one_is_the_newest() {
+        let mut sheet = sheet([(1, 2), (0, 2), (1, 1)]);
+        sheet.learn(ShardId(0), 3, "no JSON");
+        let newest = Attributes { unit: "new".into(), ..Attributes::default() };
+        let check = |shard, version, unit: &str| {
+            assert_eq!(&*sheet.attributes(&row(shard, version), &newest).unit, unit);
+        };
+        check(0, 2, "0.2");
+        check(1, 1, "1.1");
+        check(1, 2, "1.2");
+        check(0, 1, "new");
+        check(0, 3, "new");
+    }
+
+    #[test]
+    fn of_many_versions_only_those_of_rows_stay() {
+        let mut many = sheet((0..300).map(|version| (0, version)));
+        many.keep_only([row(0, 7), row(0, 299), row(1, 5)].iter());
+        let left: Vec<_> = many.versions.iter().map(|((_, version), _)| *version).collect();
+        assert_eq!(left, [7, 299]);
+        let mut few = sheet([(0, 1), (0, 2)]);
+        few.keep_only([].iter());
+        assert_eq!(few.versions.len(), 2);
+    }
+}

@@ -2,157 +2,29 @@
 //! whatever happens, readings, windows, attributes and accounts are those of what was published.
 //! The script itself is tried against a real Redis in `tests.rs`.
 
+mod redis;
+
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
-use std::time::Duration;
-
-use super::*;
+use self::redis::FakeRedis;
+use super::super::owner::{Action, Event, Owner};
+use super::super::{FoldConfig, state};
 use crate::history::codec::{readings, windows};
 use crate::history::{
-    Inventory, OpenEnd, Resolution, Retentions, Shelf, Span, StoredReading, Window, field_cost,
+    OpenEnd, Resolution, Retentions, Shelf, Span, StoredReading, Window, field_cost,
 };
 use crate::payload::NaiveTime;
 use crate::reading::UnixMillis;
 use crate::statistic::Statistic;
-use crate::stream::commit::{Call, HashWrite, Verdict};
-use crate::stream::{Entry, EntryId, Meta};
+use crate::stream::EntryId;
+use crate::stream::commit::Verdict;
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// The wall clock at the beginning.
 const BEGIN: i64 = 1_700_000_000_000;
-
-type Hash = HashMap<Vec<u8>, Vec<u8>>;
-
-/// What the commit script and the group do, as far as an owner can tell.
-#[derive(Default)]
-struct FakeRedis {
-    meta: HashMap<String, String>,
-    hashes: BTreeMap<&'static str, Hash>,
-    blocks: BTreeMap<String, Hash>,
-    entries: BTreeMap<EntryId, Vec<(Vec<u8>, Vec<u8>)>>,
-    undelivered: BTreeMap<EntryId, ()>,
-    pending: BTreeMap<EntryId, String>,
-}
-
-impl FakeRedis {
-    fn entry(&self, id: EntryId) -> Entry {
-        Entry::new(id, self.entries[&id].clone())
-    }
-
-    fn read(&mut self, fence: &str, count: usize) -> Vec<Entry> {
-        let ids: Vec<EntryId> = self.undelivered.keys().copied().take(count).collect();
-        for id in &ids {
-            self.undelivered.remove(id);
-            self.pending.insert(*id, fence.to_owned());
-        }
-        ids.into_iter().map(|id| self.entry(id)).collect()
-    }
-
-    fn claim(&mut self, fence: &str) -> Vec<Entry> {
-        for owner in self.pending.values_mut() {
-            fence.clone_into(owner);
-        }
-        self.pending.keys().map(|id| self.entry(*id)).collect()
-    }
-
-    fn hash(&self, name: &str, field: &[u8]) -> Option<Vec<u8>> {
-        self.hashes.get(name)?.get(field).cloned()
-    }
-
-    fn meta(&self) -> Meta {
-        let series = self.hashes.get("st").map_or(0, |states| states.len() as u64);
-        Meta { series, ..Meta::parse(self.meta.clone()) }
-    }
-
-    fn inventory(&self) -> Inventory {
-        let fields = self.hashes.get("hs").cloned().unwrap_or_default();
-        Inventory::parse(fields)
-    }
-
-    fn load(&self, needs: &Needs) -> Loaded {
-        let number = |number: &u64| number.to_string().into_bytes();
-        let block = |(span, it): &(Span, u64)| {
-            self.blocks.get(&span.to_string()).and_then(|hash| hash.get(&number(it))).cloned()
-        };
-        let state = |field: &Box<[u8]>| {
-            self.hash("st", field).map(|packed| state::State::unpack_whole(&packed).unwrap())
-        };
-        let types = |sensor: &Box<str>| {
-            String::from_utf8(self.hash("ix", sensor.as_bytes()).unwrap_or_default()).unwrap()
-        };
-        let attributes = |it: &u64| StoredAttributes {
-            newest: self.hash("at", &number(it)),
-            versions: self.hash("at", format!("{it}:v").as_bytes()),
-        };
-        let footprint = |(span, it): &(Span, u64)| {
-            let own = |field: &[u8]| {
-                let mut parts = field.splitn(2, |byte| *byte == b'.');
-                parts.next() == Some(&number(it)[..])
-            };
-            let hash = self.blocks.get(&span.to_string()).cloned().unwrap_or_default();
-            let fields: Vec<_> = hash.iter().filter(|(field, _)| own(field)).collect();
-            Footprint {
-                is_there: !fields.is_empty(),
-                full: u32::try_from(fields.len().saturating_sub(1)).unwrap(),
-                bytes: fields.iter().map(|(f, v)| field_cost(f.len(), v.len())).sum(),
-            }
-        };
-        Loaded {
-            states: needs.states.iter().map(state).collect(),
-            types: needs.types.iter().map(types).collect(),
-            attributes: needs.attributes.iter().map(attributes).collect(),
-            blocks: needs.blocks.iter().map(block).collect(),
-            footprints: needs.footprints.iter().map(footprint).collect(),
-        }
-    }
-
-    fn commit(&mut self, fence: &str, call: &Call) -> Verdict {
-        let held = |name: &str| self.meta.get(name).cloned().unwrap_or_default();
-        if held("token") == call.token {
-            return Verdict::Done;
-        }
-        if held("fence") != fence {
-            return Verdict::Fenced;
-        }
-        if held("token") != call.before {
-            return Verdict::Conflict;
-        }
-        let is_mine = self.pending.values().all(|owner| owner == fence);
-        if self.pending.keys().next().copied() != call.oldest || !is_mine {
-            return Verdict::Pending;
-        }
-        for span in &call.evict {
-            self.blocks.remove(span);
-        }
-        for (span, write) in &call.blocks {
-            apply(self.blocks.entry(span.clone()).or_default(), write);
-        }
-        let others = [
-            ("hs", &call.inventory),
-            ("at", &call.attributes),
-            ("ix", &call.index),
-            ("st", &call.states),
-        ];
-        for (name, write) in others {
-            apply(self.hashes.entry(name).or_default(), write);
-        }
-        self.meta.insert("token".into(), call.token.clone());
-        self.meta.extend(call.meta.iter().cloned());
-        for id in &call.acknowledge {
-            self.pending.remove(id);
-        }
-        Verdict::Written
-    }
-}
-
-fn apply(hash: &mut Hash, write: &HashWrite) {
-    for field in &write.drop {
-        hash.remove(field);
-    }
-    hash.extend(write.set.iter().cloned());
-}
 
 /// One step of the story.
 #[derive(Clone, Debug)]
