@@ -40,12 +40,12 @@ impl Fold {
         footprints: Vec<Footprint>,
     ) -> Result<(), Unreadable> {
         let (mut blocks, mut footprints) = (blocks.into_iter(), footprints.into_iter());
-        let spans: Vec<Span> = self.inventory.iter().map(|(span, _)| span).collect();
         for slot in &self.dirty {
             let series = &mut self.table[*slot];
             let Some(dirty) = &mut series.dirty else { continue };
             for removed in &mut dirty.removed {
-                let found = spans.iter().copied().zip(footprints.by_ref());
+                let spans = self.inventory.iter().map(|(span, _)| span);
+                let found = spans.zip(footprints.by_ref());
                 removed.blocks = found.filter(|(_, footprint)| footprint.is_there).collect();
             }
             let Some(sealing) = dirty.sealing.take() else { continue };
