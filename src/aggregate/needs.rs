@@ -132,6 +132,7 @@ impl Fold {
                 }
             } else if reading.attributes != series.state.attributes
                 && series.versions.is_none()
+                && !series.is_new_in_batch()
                 && numbers.insert(number)
             {
                 needs.attributes.push(number);

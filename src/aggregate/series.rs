@@ -68,6 +68,11 @@ impl Series {
         let is_first = self.dirty.is_none();
         (self.dirty.get_or_insert_default(), is_first)
     }
+
+    /// Whether it began in this batch, so that Redis knows nothing of it under its number.
+    pub fn is_new_in_batch(&self) -> bool {
+        self.dirty.as_ref().is_some_and(|dirty| dirty.is_new)
+    }
 }
 
 /// All series in memory, found by field.

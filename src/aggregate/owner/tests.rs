@@ -1,7 +1,7 @@
 //! An owner without Redis: what it asks for, and what it wants written.
 
 use super::*;
-use crate::history::Retentions;
+use crate::history::{Retentions, Versions};
 use crate::payload::NaiveTime;
 use crate::stream::EntryId;
 
@@ -52,7 +52,8 @@ impl Play {
                     states: needs.states.iter().map(|_| None).collect(),
                     blocks: needs.blocks.iter().map(|_| None).collect(),
                     types: needs.types.iter().map(|_| String::new()).collect(),
-                    ..Loaded::default()
+                    attributes: needs.attributes.iter().map(|_| Default::default()).collect(),
+                    footprints: Vec::new(),
                 }),
                 Action::Read { count, .. } => {
                     before_read(self);
@@ -176,4 +177,24 @@ fn a_steady_stream_does_not_keep_an_owner_from_stopping() {
     assert_eq!(end, Action::End(Ended::Stopped));
     let committed = play.calls.iter().map(|call| call.acknowledge.len()).sum::<usize>();
     assert_eq!(committed, published - play.unread.len());
+}
+
+/// A batch is read in several goes. In a later one a series that began in the first has a number
+/// and attributes, and Redis was asked for the text of these, which nobody had written yet: all
+/// that came before the first change of unit was shown with the newest unit for good.
+#[test]
+fn a_series_that_begins_and_changes_its_unit_in_one_batch_keeps_both() {
+    let mut play = Play::new();
+    let measured = |unit: &str| format!(r#"{{"value":1,"unit":"{unit}"}}"#);
+    for _ in 0..ENTRIES_PER_READ {
+        play.publish("s/one/t", [measured("K")]);
+    }
+    play.publish("s/one/t", [measured("bar")]);
+    play.run(|_| {});
+    assert_eq!((play.asked.len() > 1, play.calls.len()), (true, 1));
+    let written = &play.calls[0].attributes.set;
+    let list = written.iter().find(|(field, _)| field == b"1:v").unwrap();
+    let versions = Versions::parse(&list.1).unwrap();
+    let unit = |version| versions.attributes(version).map(|text| text.contains(r#""unit":"K""#));
+    assert_eq!([unit(1), unit(2)], [Some(true), None]);
 }
