@@ -81,8 +81,8 @@ impl Range {
 pub struct SeriesReadings {
     /// Ascending by (`measured_at`, shard, offset).
     pub readings: Vec<Point>,
-    /// Attributes as JSON of the versions that occur in `readings` and are not in force any more,
-    /// ascending. A version that is not here stands for the newest attributes of the series.
+    /// Attributes as JSON of the versions that occur in `readings`, ascending. One that is not
+    /// here stands for the newest attributes of the series, whichever shard has them.
     pub attributes: Vec<(ShardId, u32, String)>,
     /// Per shard that knows the series: everything up to there is in this answer, the higher of
     /// the last committed entry (whose index then is `u32::MAX`) and the series' `applied`. Of an

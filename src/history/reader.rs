@@ -148,7 +148,8 @@ impl Reader<'_> {
         Ok(self.link.run_all(&ask).await?)
     }
 
-    /// The texts of versions that have ended.
+    /// The texts of versions: of one that has ended from the list, of any other the newest of
+    /// its shard. Another shard may have had other attributes since.
     async fn attributes(
         &self,
         walk: &Walk<'_>,
@@ -166,18 +167,22 @@ impl Reader<'_> {
         }
         let mut ask = redis::Pipeline::with_capacity(asked.len());
         for (keys, number) in &asked {
-            ask.cmd("HGET").arg(&keys.attributes).arg(format!("{number}:v"));
+            // With one command, so that no version is in force in one and ended in the other.
+            ask.cmd("HMGET").arg(&keys.attributes).arg(number).arg(format!("{number}:v"));
         }
-        let lists: Vec<Option<Vec<u8>>> = self.link.run_all(&ask).await?;
+        let stored: Vec<[Option<Vec<u8>>; 2]> = self.link.run_all(&ask).await?;
         let mut texts = Vec::new();
-        for ((keys, number), list) in asked.iter().zip(lists) {
-            let Some(list) = list else { continue };
-            let Some(versions) = Versions::parse(&list) else {
-                faults.add(&keys.attributes, &format!("{number}:v"), "not a list of versions");
-                continue;
-            };
+        for ((keys, number), [newest, list]) in asked.iter().zip(stored) {
+            let newest = newest.map(|text| String::from_utf8_lossy(&text).into_owned());
+            let versions = list.as_deref().map(|list| {
+                Versions::parse(list).unwrap_or_else(|| {
+                    faults.add(&keys.attributes, &format!("{number}:v"), "not a list of versions");
+                    Versions::default()
+                })
+            });
             for version in &by_shard[&keys.shard] {
-                let text = versions.attributes(*version);
+                let ended = versions.as_ref().and_then(|versions| versions.attributes(*version));
+                let text = ended.or(newest.as_deref());
                 texts.extend(text.map(|text| (keys.shard, *version, text.to_owned())));
             }
         }

@@ -161,7 +161,7 @@ async fn many_days_are_read_group_by_group() {
 }
 
 #[tokio::test]
-async fn versions_that_ended_come_with_their_attributes() {
+async fn versions_come_with_their_attributes() {
     let stage = Stage::new(2).await;
     let mut writer = Writer::new(&stage, 1);
     for version in [1, 2, 3] {
@@ -183,6 +183,13 @@ async fn versions_that_ended_come_with_their_attributes() {
     let found = stage.read(Range::new(UnixMillis(2), UnixMillis(9))).await;
     assert_eq!(found.attributes, expected[1..]);
 
+    // What is in force in this shard is not what the series is sent with elsewhere.
+    stage.set(&[b"HSET", b"{sg:1}at", b"7", br#"{"unit":"c"}"#]).await;
+    let mut expected = expected.to_vec();
+    expected.push((ShardId(1), 3, r#"{"unit":"c"}"#.to_owned()));
+    assert_eq!(stage.read(all()).await.attributes, expected);
+
+    stage.set(&[b"HDEL", b"{sg:1}at", b"7"]).await;
     stage.set(&[b"HSET", b"{sg:1}at", b"7:v", b"no list"]).await;
     let found = stage.read(all()).await;
     assert_eq!((found.readings.len(), found.attributes, found.faults.count), (3, vec![], 1));

@@ -131,7 +131,7 @@ impl Source {
 /// What was read at once.
 struct Page {
     rows: Vec<Row>,
-    /// Of versions that are not the newest, as JSON.
+    /// Of versions, as JSON.
     attributes: Vec<(ShardId, u32, String)>,
     position: Vec<(ShardId, Position)>,
     more: bool,
