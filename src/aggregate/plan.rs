@@ -44,11 +44,11 @@ impl Fold {
     ) -> Vec<Call> {
         let mut calls = Vec::new();
         let mut draft = Draft { call: self.evict(), ..Draft::default() };
-        for slot in self.dirty.clone() {
+        for (slot, is_bound) in self.in_order() {
             let cost = self.cost_of(slot);
             let is_full = draft.call.series() >= self.series_per_call_max
                 || draft.bytes + cost > BYTES_PER_CALL_MAX;
-            if is_full && draft.call.series() > 0 {
+            if is_full && !is_bound && draft.call.series() > 0 {
                 let full = std::mem::take(&mut draft);
                 calls.push(self.call(full, token()));
             }
@@ -60,6 +60,27 @@ impl Fold {
         last.trim_before = trim_before;
         calls.push(last);
         calls
+    }
+
+    /// The changed series in the order of writing, and which are bound to the one before: those
+    /// that were deleted come first, and all of a sensor in one call. The call takes them out of
+    /// the index, and who folds the deletion again after a crash would not find those that a
+    /// later call was to remove.
+    fn in_order(&self) -> Vec<(Slot, bool)> {
+        let is_removed = |slot: &Slot| {
+            self.table[*slot].dirty.as_ref().is_some_and(|dirty| !dirty.removed.is_empty())
+        };
+        let (mut removed, others): (Vec<Slot>, Vec<Slot>) =
+            self.dirty.iter().copied().partition(is_removed);
+        let sensor = |slot: Slot| sensor_of(&self.table[slot].field);
+        removed.sort_by_key(|slot| sensor(*slot));
+        let before = std::iter::once(None).chain(removed.iter().copied().map(Some));
+        let is_bound = |slot, before: Option<Slot>| {
+            before.is_some_and(|before| sensor(before) == sensor(slot))
+        };
+        let bound =
+            removed.iter().zip(before).map(|(slot, before)| (*slot, is_bound(*slot, before)));
+        bound.chain(others.into_iter().map(|slot| (slot, false))).collect()
     }
 
     /// About how long writing a series takes, in bytes.
