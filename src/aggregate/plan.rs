@@ -102,7 +102,7 @@ impl Fold {
     /// Adds all writes of a series to a call.
     fn write(&mut self, slot: Slot, now: UnixMillis, draft: &mut Draft) {
         let mut dirty = self.table[slot].dirty.take().unwrap_or_default();
-        self.remove(&dirty, now, draft);
+        self.remove(&dirty, draft);
         let series = &self.table[slot];
         let number = series.state.number;
         for block in dirty.blocks.drain(..) {
@@ -125,7 +125,7 @@ impl Fold {
     }
 
     /// Removes what there was of a series under the numbers that it lost.
-    fn remove(&mut self, dirty: &Dirty, now: UnixMillis, draft: &mut Draft) {
+    fn remove(&mut self, dirty: &Dirty, draft: &mut Draft) {
         for removed in &dirty.removed {
             for (span, footprint) in &removed.blocks {
                 let block = draft.block_of(*span);
@@ -133,8 +133,7 @@ impl Fold {
                 for full in 0..footprint.full {
                     block.drop(format!("{}.{full}", removed.number));
                 }
-                let bytes = i64::try_from(footprint.bytes).unwrap_or(i64::MAX);
-                self.inventory.add(*span, -bytes, now);
+                self.inventory.lessen(*span, footprint.bytes);
             }
             draft.call.attributes.drop(removed.number.to_string());
             draft.call.attributes.drop(format!("{}:v", removed.number));

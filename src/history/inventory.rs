@@ -133,6 +133,14 @@ impl Inventory {
         *kept
     }
 
+    /// Records that fields of a span were removed, which took so many bytes. That is no write: what
+    /// is left is kept no longer for it.
+    pub fn lessen(&mut self, span: Span, bytes: u64) {
+        if let Some(kept) = self.spans.get_mut(&span) {
+            kept.bytes = kept.bytes.saturating_sub(bytes);
+        }
+    }
+
     /// Records that a span was evicted: its share may be incomplete up to the span's end. `None`
     /// when it was not there, which changes nothing.
     pub fn remove(&mut self, span: Span) -> Option<Kept> {
@@ -266,6 +274,19 @@ mod tests {
         assert_eq!(inventory.get(hour(1)), Some(Kept { bytes: 70, last_write: UnixMillis(50) }));
         let kept = inventory.add(hour(1), -1000, UnixMillis(60));
         assert_eq!(kept.to_string(), "0 60");
+    }
+
+    /// Each deletion of a sensor once kept the spans that it had been in for another retention.
+    #[test]
+    fn what_is_deleted_from_a_span_does_not_keep_the_rest_longer() {
+        let mut inventory = Inventory::default();
+        inventory.add(hour(1), 100, UnixMillis(50));
+        inventory.lessen(hour(1), 30);
+        assert_eq!(inventory.get(hour(1)), Some(Kept { bytes: 70, last_write: UnixMillis(50) }));
+        inventory.lessen(hour(1), 1_000);
+        inventory.lessen(hour(2), 1);
+        assert_eq!(inventory.get(hour(1)).map(|kept| kept.bytes), Some(0));
+        assert_eq!(inventory.get(hour(2)), None);
     }
 
     #[test]
