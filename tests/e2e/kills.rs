@@ -2,14 +2,12 @@
 
 use std::time::Instant;
 
-use rustix::process::Signal;
-
 use crate::support::device::Device;
 use crate::support::load::{Load, assert_counted, endless};
 use crate::support::ports::alone_with;
 use crate::support::servers::Redis;
 use crate::support::stage::Stage;
-use crate::support::{seconds, signal, within};
+use crate::support::{seconds, within};
 
 /// Enough for batches, commits and entries under way everywhere when somebody dies.
 const MEANWHILE: u64 = 5_000;
@@ -43,10 +41,7 @@ fn a_killed_redis_is_started_again_and_has_lost_nothing() {
     let load = Load::start(endless(streamgauge.mqtt()));
     for _ in 0..3 {
         load.wait_acked(MEANWHILE);
-        let old = streamgauge.redis_pid();
-        signal(old, Signal::KILL);
-        let is_new = || streamgauge.stage.redis_pids().iter().any(|pid| *pid != old);
-        within(seconds(10), "another Redis", || is_new().then_some(()));
+        streamgauge.kill_redis();
         load.wait_acked(MEANWHILE);
     }
     let published = load.finish();

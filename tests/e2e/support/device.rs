@@ -31,21 +31,7 @@ impl Device {
     /// Publishes at QoS 1; the PUBACK is awaited with [`Device::acknowledged`].
     pub fn send_reading(&mut self, topic: &str, payload: &[u8]) {
         self.packet_id += 1;
-        let mut body = u16::try_from(topic.len()).unwrap().to_be_bytes().to_vec();
-        body.extend(topic.as_bytes());
-        body.extend(self.packet_id.to_be_bytes());
-        body.extend(payload);
-        let mut packet = vec![0x32];
-        let mut rest = body.len();
-        loop {
-            // Seven bits a byte, low bits first (MQTT 3.1.1 §2.2.3).
-            packet.push((rest % 128) as u8 | if rest >= 128 { 0x80 } else { 0 });
-            rest /= 128;
-            if rest == 0 {
-                break;
-            }
-        }
-        packet.extend(body);
+        let packet = publish_packet(topic, self.packet_id, false, payload);
         self.send(&packet);
     }
 
@@ -82,6 +68,26 @@ impl Device {
             Err(error) => panic!("the server has gone: {error}"),
         }
     }
+}
+
+/// A PUBLISH at QoS 1 (MQTT 3.1.1 §3.3).
+pub fn publish_packet(topic: &str, packet_id: u16, is_again: bool, payload: &[u8]) -> Vec<u8> {
+    let mut body = u16::try_from(topic.len()).unwrap().to_be_bytes().to_vec();
+    body.extend(topic.as_bytes());
+    body.extend(packet_id.to_be_bytes());
+    body.extend(payload);
+    let mut packet = vec![if is_again { 0x3A } else { 0x32 }];
+    let mut rest = body.len();
+    loop {
+        // Seven bits a byte, low bits first (§2.2.3).
+        packet.push((rest % 128) as u8 | if rest >= 128 { 0x80 } else { 0 });
+        rest /= 128;
+        if rest == 0 {
+            break;
+        }
+    }
+    packet.extend(body);
+    packet
 }
 
 /// Runs `mosquitto_pub` as the README does.

@@ -7,6 +7,9 @@ use serde_json::Value;
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Most bytes of one answer: some 200,000 readings.
+const BYTES_MAX: u64 = 32 << 20;
+
 /// What came back, whatever the status.
 #[derive(Debug)]
 pub struct Answer {
@@ -57,6 +60,6 @@ fn answer(mut answer: ureq::http::Response<ureq::Body>) -> Option<Answer> {
     Some(Answer {
         status: answer.status().as_u16(),
         headers: answer.headers().clone(),
-        text: answer.body_mut().read_to_string().ok()?,
+        text: answer.body_mut().with_config().limit(BYTES_MAX).read_to_string().ok()?,
     })
 }

@@ -1,13 +1,17 @@
 //! The stage in two lines: `let stage = Stage::new(); let streamgauge = stage.start();`.
 //!
 //! [`stage`] says how a Streamgauge is started, [`streamgauge`] is one that runs, [`servers`] are
-//! the Redis and the broker it may be given, [`device`] and [`load`] publish to it, [`http`] asks
-//! it.
+//! the Redis and the broker it may be given, [`device`], [`load`] and [`numbered`] publish to it,
+//! [`http`] and [`history`] ask it.
 
+pub mod at_rest;
 pub mod device;
+pub mod history;
 pub mod http;
 pub mod load;
+pub mod numbered;
 pub mod ports;
+pub mod random;
 pub mod servers;
 pub mod stage;
 pub mod streamgauge;

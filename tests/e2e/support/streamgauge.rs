@@ -125,6 +125,14 @@ impl Streamgauge {
         self.child.wait().unwrap();
     }
 
+    /// SIGKILL to its Redis, and waits until it has another.
+    pub fn kill_redis(&self) {
+        let old = self.redis_pid();
+        signal(old, Signal::KILL);
+        let is_new = || self.stage.redis_pids().iter().any(|pid| *pid != old);
+        within(seconds(10), "another Redis", || is_new().then_some(()));
+    }
+
     /// The same settings once more, on the same ports and data directory.
     pub fn respawn(&mut self) {
         assert!(self.child.try_wait().unwrap().is_some(), "it still runs");
