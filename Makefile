@@ -20,7 +20,7 @@ TO_TEST := 'redis-server=redis-server' 'redis-check-aof=redis-tools' 'mosquitto=
 help:
 	@echo 'make run        build and start with $(SENSORS) simulated sensors; settings come from .env'
 	@echo 'make build      target/release/streamgauge'
-	@echo 'make test       every test; test-long: with many more random cases and kills, optimised'
+	@echo 'make test       every test; test-long: with many more random cases, kills, series'
 	@echo 'make packages   what building and testing need from this system; asks for root'
 	@echo 'make lint       formatting, clippy, licences and sources of dependencies'
 	@echo 'make bench      benchmarks'
@@ -49,7 +49,7 @@ test: packages
 
 test-long: packages
 	@$(MAKE) --no-print-directory node_modules/.package-lock.json
-	PROPTEST_CASES=20000 TEST_KILLS=60 cargo test --locked --release --workspace
+	PROPTEST_CASES=20000 TEST_KILLS=60 TEST_SERIES=10000 cargo test --locked --release --workspace
 
 lint: node_modules/.package-lock.json
 	@if ! cargo clippy --version > /dev/null 2>&1 || ! cargo fmt --version > /dev/null 2>&1; \

@@ -1,7 +1,5 @@
 //! What history takes in Redis, as Redis itself says: MEMORY USAGE of every key, all fields.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result};
 use redis::{Connection, cmd};
 
@@ -30,9 +28,10 @@ pub struct Share {
     pub held: Held,
     /// Milliseconds since 1970: from the start of the oldest span to the end of the newest one.
     pub between: Option<(i64, i64)>,
-    /// Before when it may be incomplete in some shard, for something was evicted.
+    /// Before when it may be incomplete, for something was evicted in some shard.
     pub evicted: Option<i64>,
-    /// Spans that are kept although they ended before something that was evicted in their shard.
+    /// Spans that are kept although they ended before something that was evicted in some shard:
+    /// for a moment, until all shards have done as one did.
     pub older_than_evicted: u64,
 }
 
@@ -62,11 +61,7 @@ impl Footprint {
         let asked = || -> Result<Self> {
             let mut redis = redis::Client::open(redis_url)?.get_connection()?;
             let mut footprint = Self::default();
-            let horizons = footprint.count(&mut redis)?;
-            for (share, name) in footprint.shares_mut().into_iter().zip(SHARES) {
-                let of_share = horizons.iter().filter(|((_, of), _)| of == name);
-                share.evicted = of_share.map(|(_, at)| *at).max();
-            }
+            footprint.count(&mut redis)?;
             Ok(footprint)
         };
         asked().with_context(|| format!("cannot measure {redis_url}"))
@@ -94,22 +89,25 @@ impl Footprint {
         [&mut self.readings, &mut self.minutes, &mut self.hours]
     }
 
-    /// Counts every key; gives up to where each shard's shares were evicted.
-    fn count(&mut self, redis: &mut Connection) -> Result<Horizons> {
-        let mut horizons = Horizons::new();
+    /// Counts every key.
+    fn count(&mut self, redis: &mut Connection) -> Result<()> {
         let mut spans = Vec::new();
         for key in keys(redis)? {
-            let Some((shard, name)) = key.split_once('}') else { continue };
+            let Some((_shard, name)) = key.split_once('}') else { continue };
             let kind = match name {
                 "st" => &mut self.states,
                 "at" => &mut self.attributes,
                 "hs" => {
-                    horizons.extend(horizons_of(redis, &key, shard)?);
+                    for (share, name) in self.shares_mut().into_iter().zip(SHARES) {
+                        let field = format!("e:{name}");
+                        let at: Option<i64> = cmd("HGET").arg(&key).arg(field).query(redis)?;
+                        share.evicted = share.evicted.max(at);
+                    }
                     &mut self.inventory
                 }
                 _ => {
                     let Some(span) = Span::parse(name) else { continue };
-                    spans.push((shard.to_owned(), span));
+                    spans.push(span);
                     &mut self.shares_mut()[span.share].held
                 }
             };
@@ -126,36 +124,24 @@ impl Footprint {
                 kind.bytes += bytes;
             }
         }
-        for (shard, span) in spans {
-            let evicted = horizons.get(&(shard, SHARES[span.share].to_owned())).copied();
-            self.shares_mut()[span.share].keep(span, evicted);
+        for span in spans {
+            self.shares_mut()[span.share].keep(span);
         }
-        Ok(horizons)
+        Ok(())
     }
 }
 
 impl Share {
-    fn keep(&mut self, span: Span, evicted: Option<i64>) {
+    fn keep(&mut self, span: Span) {
         let (from, to) = self.between.unwrap_or((span.start, span.end));
         self.between = Some((from.min(span.start), to.max(span.end)));
-        self.older_than_evicted += u64::from(evicted.is_some_and(|evicted| span.end < evicted));
+        self.older_than_evicted +=
+            u64::from(self.evicted.is_some_and(|evicted| span.end < evicted));
     }
 }
-
-/// By shard and share, in milliseconds since 1970.
-type Horizons = BTreeMap<(String, String), i64>;
 
 /// As the inventory and `/api/stats` call them, in the order of [`Footprint::shares`].
 pub const SHARES: [&str; 3] = ["readings", "minutes", "hours"];
-
-fn horizons_of(redis: &mut Connection, key: &str, shard: &str) -> Result<Horizons> {
-    let mut horizons = Horizons::new();
-    for share in SHARES {
-        let at: Option<i64> = cmd("HGET").arg(key).arg(format!("e:{share}")).query(redis)?;
-        horizons.extend(at.map(|at| ((shard.to_owned(), share.to_owned()), at)));
-    }
-    Ok(horizons)
-}
 
 fn keys(redis: &mut Connection) -> Result<Vec<String>> {
     let mut keys = Vec::new();
@@ -215,13 +201,13 @@ mod tests {
 
     #[test]
     fn a_span_before_what_was_evicted_is_noticed() {
-        let mut share = Share::default();
+        let mut share = Share { evicted: Some(5 * HOUR_MS), ..Share::default() };
         let span = |index: i64| Span::parse(&format!("w:m{index}")).unwrap();
-        share.keep(span(5), Some(5 * HOUR_MS));
-        share.keep(span(4), Some(5 * HOUR_MS));
-        share.keep(span(6), None);
+        for index in [5, 4, 6] {
+            share.keep(span(index));
+        }
         assert_eq!(share.older_than_evicted, 0);
-        share.keep(span(3), Some(5 * HOUR_MS));
+        share.keep(span(3));
         assert_eq!(share.older_than_evicted, 1);
         assert_eq!(share.between, Some((3 * HOUR_MS, 7 * HOUR_MS)));
     }

@@ -20,6 +20,7 @@ mod history_at_rest;
 mod history_budget;
 mod history_kills;
 mod history_pages;
+mod history_peaks;
 mod kills;
 mod page;
 mod redis_away;
