@@ -7,7 +7,7 @@ use streamgauge::clock::Clock;
 
 use crate::aggregator::Aggregator;
 use crate::feed::{Feed, Measured};
-use crate::stage::{Stage, TOKEN};
+use crate::stage::{Stage, TOKEN, keys};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -225,9 +225,8 @@ fn packed_files_hold_the_same() {
     }
 }
 
-/// A file that could not be finished must not look as if it were whole.
-#[test]
-fn a_file_breaks_off_where_redis_dies() {
+/// What a client gets of a file of 60,000 rows when something happens while it is sent.
+fn sent_while(happens: impl FnOnce(&mut Stage)) -> Vec<u8> {
     let mut kept = Kept::new();
     let from = Clock::system().now().0 - 23 * HOUR;
     let many: Vec<Measured> = (0..60_000).map(|n| (from + n * 1000, n as f64)).collect();
@@ -237,16 +236,33 @@ fn a_file_breaks_off_where_redis_dies() {
     let mut stream = kept.stage.connect();
     let request = format!(
         "GET /api/sensors/a/readings?format=ndjson HTTP/1.1\r\nHost: localhost\r\n\
-         Authorization: Bearer {TOKEN}\r\n\r\n"
+         Authorization: Bearer {TOKEN}\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).unwrap();
     let mut begin = vec![0; 100_000];
     stream.read_exact(&mut begin).unwrap();
-    kept.stage.kill_redis();
+    happens(&mut kept.stage);
     let mut rest = Vec::new();
     // A reset is an end too.
     let _reset = stream.read_to_end(&mut rest);
+    rest
+}
+
+/// A file that could not be finished must not look as if it were whole.
+#[test]
+fn a_file_breaks_off_where_redis_dies() {
+    let rest = sent_while(Stage::kill_redis);
     assert!(rest.len() < 60_000 * 300, "it was sent although nobody took it");
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "a part was taken for the whole");
+}
+
+/// The page behind a deletion was empty, which is how the last page looks: a file of a million
+/// rows ended after ten thousand as if that were all.
+#[test]
+fn a_file_breaks_off_where_its_sensor_is_deleted() {
+    let rest = sent_while(|stage| {
+        stage.redis(redis::cmd("DEL").arg(&keys()[0].states));
+    });
     assert!(!rest.ends_with(b"0\r\n\r\n"), "a part was taken for the whole");
 }
 

@@ -86,6 +86,10 @@ impl Source {
     }
 
     /// The next rows, at most `limit`; none when there are no more.
+    ///
+    /// # Errors
+    /// [`Fault::UnknownSensor`] when the series was deleted since its first page;
+    /// [`Fault::Unavailable`] when Redis does not answer.
     pub(super) async fn page(
         &mut self,
         service: &Service,
@@ -101,6 +105,10 @@ impl Source {
                 windows(service, self.series(), resolution, range).await?
             }
         };
+        if self.position.is_some() && page.position.is_empty() {
+            // Deleted since its first page: an end here would look like the end of all rows.
+            return Err(Fault::UnknownSensor(self.series().sensor_id.to_string()));
+        }
         let text = page.faults.last.as_deref().unwrap_or_default();
         service.block_faults.note(page.faults.count, text);
         if self.position.is_none() && !page.position.is_empty() {

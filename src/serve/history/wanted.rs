@@ -108,7 +108,8 @@ impl Format {
             let (name, parameters) = one.split_once(';').unwrap_or((one, ""));
             let quality = parameters.split(';').find_map(|it| it.trim().strip_prefix("q="));
             let quality: f32 = quality.map_or(1.0, |quality| quality.parse().unwrap_or(0.0));
-            let named = Self::ALL.into_iter().find(|it| name.trim() == it.media_type());
+            let named =
+                Self::ALL.into_iter().find(|it| name.trim().eq_ignore_ascii_case(it.media_type()));
             if let Some(format) = named.filter(|_| quality > best.0) {
                 best = (quality, format);
             }

@@ -141,7 +141,7 @@ fn the_format_is_what_the_client_likes_best() {
     check("*/*", Format::Json);
     check("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Format::Json);
     check("text/csv", Format::Csv);
-    check("text/csv; header=present", Format::Csv);
+    check("Text/CSV; header=present", Format::Csv);
     check("application/json;q=0.5, text/csv;q=0.9", Format::Csv);
     check("application/json, text/csv", Format::Json);
     check("application/x-ndjson", Format::Ndjson);
