@@ -2,7 +2,8 @@
 
 import { h, idLabel, setAttribute, setText } from './dom.js';
 import {
-  dayAndTime, clockTime, duration, exact, hourMinute, moment as momentText, number, sameDay, yearOf,
+  clockTime, dayInWeek, dayInYear, duration, exact, hourMinute, moment as momentText, number,
+  sameDay, yearOf,
 } from './format.js';
 import { icon } from './icons.js';
 import { linkTo } from './route.js';
@@ -98,7 +99,8 @@ export class Caption {
       : thinned ? 'lowest and highest readings' : 'every reading';
     setText(this.line, `Line: ${windows ? `average of ${windows} windows` : readings}`);
     setText(this.band, windows ? 'Band: lowest to highest in the window' : '');
-    setText(this.since, firstAt === null ? '' : `First reading: ${momentText(firstAt, now)}`);
+    const first = windows ? 'First window' : 'First reading';
+    setText(this.since, firstAt === null ? '' : `${first}: ${momentText(firstAt, now)}`);
   }
 }
 
@@ -124,7 +126,7 @@ export class Readout {
     if (!at || !series) return;
     const { window } = at;
     const decimals = series.decimals + (window ? series.meanDecimals : 0);
-    const day = dayAndTime(at.t).split(',')[0];
+    const day = dayInWeek(at.t);
     setText(this.time, window && length !== null
       ? `${day}, ${hourMinute(at.t)} · ${duration(length / 1000)}` : `${day}, ${clockTime(at.t)}`);
     setText(this.value, number(at.v, decimals));
@@ -144,7 +146,8 @@ function spanOf({ low, high, count }, decimals) {
 
 /** @param {number} from @param {number} to @param {boolean} live */
 export function rangeTitle(from, to, live) {
-  const year = yearOf(from) === yearOf(to) ? '' : ` ${yearOf(from)}`;
-  const end = live ? 'now' : sameDay(from, to) ? clockTime(to) : dayAndTime(to);
-  return `${dayAndTime(from).replace(',', `${year},`)} to ${end}`;
+  const day = yearOf(from) === yearOf(to) ? dayInWeek : dayInYear;
+  const begin = `${day(from)}, ${hourMinute(from)}`;
+  if (live) return `${begin} to now`;
+  return `${begin} to ${sameDay(from, to) ? clockTime(to) : `${day(to)}, ${hourMinute(to)}`}`;
 }

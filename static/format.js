@@ -135,8 +135,10 @@ export const dayOfYear = (t) => time(t, { ...DAY, year: 'numeric' });
 export const monthOf = (t) => time(t, { month: 'short' });
 /** 2026 @param {number} t */
 export const yearOf = (t) => time(t, { year: 'numeric' });
-/** Mon 15 Jun, 14:03 @param {number} t */
-export const dayAndTime = (t) => `${time(t, { ...DAY, weekday: 'short' })}, ${hourMinute(t)}`;
+/** Mon 15 Jun @param {number} t */
+export const dayInWeek = (t) => time(t, { ...DAY, weekday: 'short' });
+/** Mon 15 Jun 2026 @param {number} t */
+export const dayInYear = (t) => time(t, { ...DAY, weekday: 'short', year: 'numeric' });
 /** @type {Intl.DateTimeFormatOptions} */
 const DATE = { year: 'numeric', month: 'numeric', day: 'numeric' };
 /** Whether two moments share a day as shown. @param {number} a @param {number} b */

@@ -4,8 +4,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Catalogue } from '../../static/catalogue.js';
 import { simulateCommand } from '../../static/empty.js';
+import { rangeTitle } from '../../static/detailparts.js';
 import { decode, malformed } from '../../static/events.js';
-import { age, compact, decimalsOf, number, rate, withUnit } from '../../static/format.js';
+import {
+  age, compact, dayInWeek, decimalsOf, number, rate, useUtc, withUnit,
+} from '../../static/format.js';
 import { grouped, neighbour, placed } from '../../static/layout.js';
 import { covers, parsePosition, parseToken } from '../../static/position.js';
 import { Pulse } from '../../static/pulse.js';
@@ -148,4 +151,14 @@ test('the simulator is pointed at the server that runs', () => {
   const words = ['MQTT_USERNAME=device', 'MQTT_PASSWORD=PASSWORD', '\\', 'streamgauge', 'simulate',
     '--to', 'gauge:1883'];
   assert.deepEqual(guarded.split(/\s+/), words);
+});
+
+/** Dates were taken apart at their first comma, which here stands behind the day of the week. */
+test('dates stay whole in languages that write them with commas', () => {
+  useUtc(true);
+  const at = Date.UTC(2026, 10, 15, 22, 20);
+  assert.equal(dayInWeek(at), 'Sun, Nov 15');
+  assert.equal(rangeTitle(Date.UTC(2025, 10, 23), at, true), 'Sun, Nov 23, 2025, 00:00 to now');
+  assert.equal(rangeTitle(at - 60_000, at, false), 'Sun, Nov 15, 22:19 to 22:20:00');
+  useUtc(false);
 });
