@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use rustix::process::Signal;
+use streamgauge::history::Share;
 use streamgauge::shard::ShardId;
 
-use crate::support::at_rest::{connection, recount, settled_meta, shard_of, shards};
+use crate::support::at_rest::{complete_from, connection, recount, settled_meta, shard_of, shards};
 use crate::support::history::{
     Row, greatest, is_near, least, lines, mean, pages, query, statistics, windows_of,
 };
@@ -22,6 +23,8 @@ use crate::support::{seconds, signal, within};
 const KILLS: u64 = 10;
 /// Readings of each device between two kills: enough in all that blocks are full.
 const READINGS_BETWEEN: usize = 700;
+/// The least that may be set, and less than a run of slow devices takes.
+const BUDGET_BYTES: u64 = 1 << 20;
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 
@@ -71,31 +74,37 @@ fn kill(victim: Victim, streamgauge: &mut Streamgauge, random: &mut Random) {
     streamgauge.wait_ready(seconds(60));
 }
 
+/// Devices publish while Streamgauge and its Redis are killed; everything is folded in the end.
+fn play(stage: Stage, sources: Vec<Source>, random: &mut Random) -> (Streamgauge, Vec<Published>) {
+    let kills = setting("TEST_KILLS").unwrap_or(KILLS);
+    let mut streamgauge = stage.start();
+    let now = jiff::Timestamp::now().as_millisecond();
+    let count = READINGS_BETWEEN * usize::try_from(kills + 1).unwrap();
+    let between = (READINGS_BETWEEN * sources.len()) as u64;
+    let fleet = Fleet::start(streamgauge.mqtt(), sources, count, now, random);
+    for place in 0..kills {
+        fleet.release(READINGS_BETWEEN);
+        fleet.wait_settled(place * between + random.below(between));
+        let victims = [Victim::Streamgauge, Victim::Redis, Victim::Both, Victim::StreamgaugeTwice];
+        // Each comes at least once; the others as chance has it.
+        let choice = if place < 4 { place } else { random.below(4) };
+        kill(victims[usize::try_from(choice).unwrap()], &mut streamgauge, random);
+    }
+    let published = fleet.finish();
+    wait_quiet(&streamgauge, &published);
+    (streamgauge, published)
+}
+
 #[test]
 fn history_after_kills_is_what_the_ledger_says() {
     let _machine = alone_with("machine");
     assert_ne!(shard_of("sensors/both-a/level"), shard_of("sensors/both-b/level"));
     let mut random = Random::seeded();
-    let kills = setting("TEST_KILLS").unwrap_or(KILLS);
     // Everything is kept that is as old as the first reading of the slowest device.
-    let mut streamgauge = Stage::new()
+    let stage = Stage::new()
         .set("STREAMGAUGE_READINGS_RETENTION", "400d")
-        .set("STREAMGAUGE_ROLLUP_RETENTION", "1m=400d,1h=400d")
-        .start();
-    let now = jiff::Timestamp::now().as_millisecond();
-    let count = READINGS_BETWEEN * usize::try_from(kills + 1).unwrap();
-    let fleet = Fleet::start(streamgauge.mqtt(), sources(), count, now, &mut random);
-    for place in 0..kills {
-        fleet.release(READINGS_BETWEEN);
-        let between = (READINGS_BETWEEN * sources().len()) as u64;
-        fleet.wait_settled(place * between + random.below(between));
-        let victims = [Victim::Streamgauge, Victim::Redis, Victim::Both, Victim::StreamgaugeTwice];
-        // Each comes at least once; the others as chance has it.
-        let choice = if place < 4 { place } else { random.below(4) };
-        kill(victims[usize::try_from(choice).unwrap()], &mut streamgauge, &mut random);
-    }
-    let published = fleet.finish();
-    wait_quiet(&streamgauge, &published);
+        .set("STREAMGAUGE_ROLLUP_RETENTION", "1m=400d,1h=400d");
+    let (streamgauge, published) = play(stage, sources(), &mut random);
     let mut sensors = BTreeMap::<&str, Vec<&Published>>::new();
     for of_device in &published {
         sensors.entry(of_device.source.sensor).or_default().push(of_device);
@@ -107,6 +116,43 @@ fn history_after_kills_is_what_the_ledger_says() {
         }
     }
     check_at_rest(&streamgauge, &in_shards);
+}
+
+/// Spans go whole, whoever dies meanwhile, and what is not evicted is whole.
+#[test]
+fn history_too_large_for_its_memory_is_right_after_kills() {
+    let _machine = alone_with("machine");
+    let mut random = Random::seeded();
+    let stage = Stage::new()
+        .set("STREAMGAUGE_READINGS_RETENTION", "400d")
+        .set("STREAMGAUGE_ROLLUP_RETENTION", "1m=400d,1h=400d")
+        .set("STREAMGAUGE_HISTORY_BYTES", &BUDGET_BYTES.to_string());
+    let names = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
+    let source = |name| Source {
+        step_ms: MINUTE,
+        jitter_ms: 900,
+        values: Values::Binary,
+        ..Source::new(name, name)
+    };
+    let (streamgauge, published) = play(stage, names.map(source).to_vec(), &mut random);
+    let history = within(seconds(30), "history fits its memory", || {
+        let history = streamgauge.json("/api/stats")["history"].clone();
+        let bytes = |share: &str| history[share]["bytes"].as_u64().unwrap();
+        (bytes("readings") + bytes("minutes") + bytes("hours") <= BUDGET_BYTES).then_some(history)
+    });
+    let mut redis = connection(&streamgauge.stage);
+    recount(&mut redis);
+    let complete = Share::ALL.map(|share| complete_from(&mut redis, share));
+    assert!(complete[1] > i64::MIN, "no windows were evicted: {history}");
+    for of_device in &published {
+        let sensor = of_device.source.sensor;
+        let mut readings = lines(&streamgauge, &query(sensor, "raw", 0));
+        check_readings(&readings, &[of_device], complete[0]);
+        let from = complete[0].max(complete[1]);
+        readings.retain(|row| row.at >= from);
+        let minutes = lines(&streamgauge, &query(sensor, "1m", from));
+        check_windows(&minutes, &windows_of(&readings, MINUTE, of_device.source.scale()), sensor);
+    }
 }
 
 /// Waits until all that was acknowledged is folded.
@@ -142,23 +188,32 @@ fn check_sensor(
         paged.get(around.clone()),
         readings.get(around),
     );
-    let in_shards = check_readings(&readings, published);
+    let in_shards = check_readings(&readings, published, i64::MIN);
     for (resolution, length_ms) in [("1m", MINUTE), ("1h", HOUR)] {
         let found = pages(streamgauge, &query(sensor, resolution, 0), limit, || {});
         let expected = windows_of(&readings, length_ms, source.scale());
-        for (found, expected) in found.iter().zip(&expected) {
-            let exact = |row: &Row| (row.at, row.unit.clone(), row.window);
-            assert_eq!(exact(found), exact(expected), "{sensor} {resolution}");
-            assert!(is_near(found.value, expected.value), "{sensor} {resolution} {found:?}");
-        }
-        assert_eq!(found.len(), expected.len(), "{sensor}: windows of {resolution}");
+        check_windows(&found, &expected, sensor);
     }
     check_statistics(streamgauge, sensor, &readings, source.scale());
     in_shards
 }
 
+fn check_windows(found: &[Row], expected: &[Row], sensor: &str) {
+    for (found, expected) in found.iter().zip(expected) {
+        let exact = |row: &Row| (row.at, row.unit.clone(), row.window);
+        assert_eq!(exact(found), exact(expected), "{sensor}");
+        assert!(is_near(found.value, expected.value), "{sensor}: {found:?}, {expected:?}");
+    }
+    assert_eq!(found.len(), expected.len(), "{sensor}");
+}
+
 /// Each reading as it was sent: as often as it may be, in the order of time, shard and arrival.
-fn check_readings(readings: &[Row], published: &[&Published]) -> BTreeMap<ShardId, u64> {
+/// Those before `complete_from` may be gone. Gives how many each shard has.
+fn check_readings(
+    readings: &[Row],
+    published: &[&Published],
+    complete_from: i64,
+) -> BTreeMap<ShardId, u64> {
     let mut by_value = HashMap::new();
     for (device, of_device) in published.iter().enumerate() {
         for (number, reading) in of_device.readings.iter().enumerate() {
@@ -189,7 +244,8 @@ fn check_readings(readings: &[Row], published: &[&Published]) -> BTreeMap<ShardI
     for (of_device, counts) in published.iter().zip(counts) {
         for ((fate, count), reading) in of_device.fates.iter().zip(counts).zip(&of_device.readings)
         {
-            let allowed = u64::from(fate.is_acked)..=fate.sent;
+            let must_be_there = fate.is_acked && reading.at >= complete_from;
+            let allowed = u64::from(must_be_there)..=fate.sent;
             let device = of_device.source.device;
             assert!(allowed.contains(&count), "{device}: {count} of {reading:?}, {fate:?}");
         }

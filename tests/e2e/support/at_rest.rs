@@ -1,12 +1,13 @@
 //! What is at rest in the supervised Redis, counted anew: messages of a shard, bytes of history.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use streamgauge::history::{Inventory, field_cost};
+use streamgauge::history::{Inventory, Share, field_cost};
 use streamgauge::shard::{ShardCount, ShardId};
 use streamgauge::stream::{Meta, ShardKeys};
 
 use super::stage::Stage;
+use super::{seconds, within};
 
 /// What all fields of history are, over all shards.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -48,34 +49,51 @@ pub fn settled_meta(redis: &mut redis::Connection, keys: &ShardKeys) -> Meta {
     meta
 }
 
+/// From when on (ms since 1970) everything of a share is kept, in every shard.
+pub fn complete_from(redis: &mut redis::Connection, share: Share) -> i64 {
+    let evicted =
+        |keys: ShardKeys| Inventory::parse(&inventory(redis, &keys)).evicted(share).map(|at| at.0);
+    shards().filter_map(evicted).max().unwrap_or(i64::MIN)
+}
+
 /// Counts every field of every span, which must be what the inventories say, to the byte, and
 /// there must be no span beside these.
 pub fn recount(redis: &mut redis::Connection) -> Kept {
     let mut kept = Kept::default();
     for keys in shards() {
-        let stored: HashMap<String, String> = query(redis, "HGETALL", &keys.inventory);
-        let inventory = Inventory::parse(stored);
+        // Spans may still be evicted.
+        let look = || {
+            let stored = inventory(redis, &keys);
+            let parsed = Inventory::parse(&stored);
+            let spans = parsed.iter().map(|(span, _)| keys.history(span));
+            let fields = spans.map(|name| query(redis, "HGETALL", &name)).collect();
+            let names: HashSet<String> = query(redis, "KEYS", &keys.history("[hw]:*"));
+            (stored == inventory(redis, &keys)).then_some((stored, fields, names))
+        };
+        let (stored, fields, names): (_, Vec<HashMap<String, Vec<u8>>>, _) =
+            within(seconds(10), "an inventory that stands still", look);
+        let inventory = Inventory::parse(&stored);
         assert_eq!(inventory.faults(), 0, "{inventory:?}");
-        let mut spans: Vec<String> = Vec::new();
-        for (span, recorded) in inventory.iter() {
-            let name = keys.history(span);
-            let fields: HashMap<String, Vec<u8>> = query(redis, "HGETALL", &name);
+        for ((span, recorded), fields) in inventory.iter().zip(&fields) {
             let cost = |(field, value): (&String, &Vec<u8>)| field_cost(field.len(), value.len());
             let bytes: u64 = fields.iter().map(cost).sum();
+            let name = keys.history(span);
             assert_eq!(recorded.bytes, bytes, "{name}: recorded, and counted");
             kept.full_blocks += fields.keys().filter(|field| field.contains('.')).count() as u64;
             let shelf = span.to_string()[..3].to_owned();
             *kept.spans.entry(shelf).or_default() += 1;
-            spans.push(name);
         }
-        let mut found: Vec<String> = query(redis, "KEYS", &keys.history("[hw]:*"));
-        spans.sort();
-        found.sort();
-        assert_eq!(found, spans, "spans there are, and spans recorded");
+        let recorded: HashSet<String> =
+            inventory.iter().map(|(span, _)| keys.history(span)).collect();
+        assert_eq!(names, recorded, "spans there are, and spans recorded");
         let attributes: Vec<String> = query(redis, "HKEYS", &keys.attributes);
         kept.versioned += attributes.iter().filter(|field| field.ends_with(":v")).count() as u64;
     }
     kept
+}
+
+fn inventory(redis: &mut redis::Connection, keys: &ShardKeys) -> BTreeMap<String, String> {
+    query(redis, "HGETALL", &keys.inventory)
 }
 
 fn query<T: redis::FromRedisValue>(redis: &mut redis::Connection, name: &str, key: &str) -> T {
