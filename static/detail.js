@@ -184,6 +184,8 @@ export class Detail {
     const types = this.needs.catalogue.allOf(id).map((one) => one.type);
     this.head.draw(this.shown, types, this.timeline.zoom ? '' : range);
     const { series } = this;
+    // Of a sensor that nobody knows there are no numbers, and those of the one before are not its.
+    for (const part of [this.table, this.latest, this.allTime]) part.element.hidden = !series;
     if (series) {
       this.latest.draw(series, moment);
       this.allTime.draw(series);

@@ -157,6 +157,18 @@ test('a sensor that nobody knows yet is waited for', async () => {
   assert.deepEqual(page.faults, []);
 });
 
+/** Behind another sensor, one that had been removed showed the numbers of that one as its own. */
+test('a sensor that nobody knows does not show the numbers of the one before', async () => {
+  fill(30);
+  await openDetail();
+  await until(text(role(page, 'range-readings')), (said) => said === '30');
+  await page.evaluate(() => { location.hash = '#sensor=stranger'; });
+  await until(text(role(page, 'over')), (said) => said.includes('No reading of this sensor'));
+  for (const part of ['range-readings', 'metadata']) {
+    assert.equal(await role(page, part).isVisible(), false, part);
+  }
+});
+
 test('history that fails is said in a sentence, live goes on, and trying again helps', async () => {
   fill(30);
   server.historyStatus = 503;
