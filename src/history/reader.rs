@@ -19,7 +19,7 @@ use super::attributes::Versions;
 use super::error::Error;
 use super::inventory::horizon_field;
 use super::open::Newest;
-use super::span::{Resolution, Retentions, Share, Shelf};
+use super::span::{Resolution, Retentions, Share, Shelf, Span};
 use crate::reading::{SeriesKey, UnixMillis};
 use crate::shard::ShardId;
 use crate::stream::{Link, ShardKeys};
@@ -127,13 +127,29 @@ impl Reader<'_> {
         }
         let horizons: Vec<[Option<i64>; 3]> = self.link.run_all(&ask).await?;
         for ((_, first_at), horizons) in known.iter().zip(horizons) {
-            for (since, horizon) in reach.since.iter_mut().zip(horizons) {
+            for (share, horizon) in Share::ALL.into_iter().zip(horizons) {
+                let horizon = horizon.map(UnixMillis).max(self.taken_since(share));
                 // What a shard evicted before the series' first reading there was not the series'.
-                let horizon = horizon.map(UnixMillis).filter(|horizon| horizon > first_at);
+                let horizon = horizon.filter(|horizon| horizon > first_at);
+                let since = &mut reach.since[share.index()];
                 *since = (*since).max(horizon);
             }
         }
         Ok(reach)
+    }
+
+    /// Since when a share has everything, if it has lost nothing: readings are kept whenever they
+    /// arrive, windows only when their time is no longer past than they are kept. Spans are whole,
+    /// so that those of all that arrived in time are there from a little earlier on.
+    fn taken_since(&self, share: Share) -> Option<UnixMillis> {
+        let shelf = match share {
+            Share::Readings => return None,
+            Share::Minutes => Resolution::Minute.shelf(),
+            Share::Hours => Resolution::Hour.shelf(),
+        };
+        let retention = self.retentions.of(share).as_millis();
+        let retention = i64::try_from(retention).unwrap_or(i64::MAX);
+        Some(Span::of(shelf, UnixMillis(self.now.0.saturating_sub(retention))).start())
     }
 
     /// The packed state of a series in every shard.

@@ -238,3 +238,20 @@ async fn history_reaches_back_to_what_was_evicted_of_the_series() {
 fn values_of(found: &SeriesReadings) -> Vec<f64> {
     found.readings.iter().map(|point| point.value).collect()
 }
+
+/// A device sent what it had kept for a month. Nothing had ever been evicted, so minutes were
+/// taken for complete, and a picture of that month showed its last week only.
+#[tokio::test]
+async fn windows_reach_back_no_further_than_they_are_taken_late() {
+    let stage = Stage::new(1).await;
+    let mut writer = Writer::new(&stage, 0);
+    writer.readings(&[(-20 * DAY_MS, 1.0), (0, 2.0)]);
+    writer.commit().await;
+    let day = Duration::from_hours(24);
+    let retentions = Retentions { readings: day, minutes: 7 * day, hours: 400 * day };
+    let now = UnixMillis(HOUR_MS + 1);
+    let reader = Reader { now, retentions, ..stage.reader() };
+    let found = reader.reach(&series()).await.unwrap();
+    // Whoever asks for seven days is still answered in minutes.
+    assert_eq!(found.since, [None, Some(UnixMillis(HOUR_MS - 7 * DAY_MS)), None]);
+}
