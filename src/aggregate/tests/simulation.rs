@@ -70,7 +70,7 @@ fn sensor_of(series: u8) -> u8 {
 }
 
 fn type_of(series: u8) -> char {
-    if series % 2 == 0 { 't' } else { 'u' }
+    if series.is_multiple_of(2) { 't' } else { 'u' }
 }
 
 /// What was published of a series since it was deleted last.
