@@ -112,5 +112,7 @@ function momentIn({ from, to }) {
   if (to - from <= HOUR_MS) return clockTime;
   if (to - from <= 24 * HOUR_MS) return hourMinute;
   if (to - from > 31 * 24 * HOUR_MS) return dayOfYear;
-  return (t) => (sameDay(t, to) ? hourMinute(t) : `${dayOf(t)}, ${hourMinute(t)}`);
+  // On a phone a line may end behind the day, but not within it.
+  const day = (/** @type {number} */ t) => dayOf(t).replaceAll(' ', '\u00a0');
+  return (t) => (sameDay(t, to) ? hourMinute(t) : `${day(t)}, ${hourMinute(t)}`);
 }

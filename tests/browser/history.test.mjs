@@ -115,6 +115,20 @@ test('a peak of one reading in seven days is seen', async () => {
   assert.deepEqual(page.faults, []);
 });
 
+/** Its last column stood over the edge of the panel: a day and a time were one line. */
+test('the table of a week fits a phone', async () => {
+  fill(7 * 24 * HOUR, 5 * MINUTE, (i) => (i === 1000 ? 95.5 : i === 1500 ? 10.5 : 20));
+  keep(HOUR, 8 * 24 * HOUR);
+  await openDetail('7d', { width: 360 });
+  await said('range-max', '95.5');
+  const over = await page.evaluate(() => {
+    const table = document.querySelector('.range-table');
+    return table.offsetWidth - table.parentElement.clientWidth;
+  });
+  assert.equal(over, 0);
+  assert.deepEqual(page.faults, []);
+});
+
 test('live readings go on in the newest window', async () => {
   fill(3 * HOUR, 20 * SECOND, () => 1);
   keep(HOUR, 24 * HOUR);
