@@ -27,6 +27,10 @@ const VERSIONS_MAX: usize = 512;
 /// guess: 400 ordinary versions, or 14 of the longest, and nothing that a commit would feel.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
+/// What is kept so long is kept a day longer at most until its span ends, and waits at most as long
+/// before it is written: versions are remembered for both.
+const SLACK: Duration = Duration::from_hours(2 * 24);
+
 /// All versions of one series' attributes that readings may still carry.
 #[derive(Clone, Debug, Default)]
 pub struct Versions {
@@ -103,8 +107,8 @@ impl Versions {
     /// that there was before, else a new one. It is `from` when the day has had its
     /// [`PER_DAY_MAX`] new versions.
     ///
-    /// Forgets versions that ended longer than `keep` before `now`, and the oldest where there
-    /// are too many.
+    /// Forgets versions that ended longer than `keep`, and two days, before `now`, and the oldest
+    /// where there are too many. `keep` is the longest retention.
     pub fn change(
         &mut self,
         from: u32,
@@ -165,7 +169,8 @@ impl Versions {
     }
 
     fn forget(&mut self, now: UnixMillis, keep: Duration) {
-        let keep = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+        let keep = keep.saturating_add(SLACK).as_millis();
+        let keep = i64::try_from(keep).unwrap_or(i64::MAX);
         let highest = self.list.last().map_or(0, |last| last.version);
         let is_over = |until: i64| until.saturating_add(keep) < now.0;
         self.list.retain(|it| it.version == highest || !it.until.is_some_and(is_over));
@@ -297,6 +302,19 @@ mod tests {
         assert_eq!(versions.change(1, (30, &unit("c")), much_later, KEEP), 3);
         assert_eq!(versions.find(20), None);
         assert_eq!(versions.attributes(1), Some(&*unit("a")));
+    }
+
+    /// A reading is kept until a retention after the end of its span, a day later at most. Its
+    /// version was forgotten before, and it was shown with the newest attributes.
+    #[test]
+    fn a_version_is_known_as_long_as_a_span_of_it_may_be() {
+        let mut versions = Versions::begin(1, 10, &unit("a"));
+        versions.change(1, (20, &unit("b")), NOON, KEEP);
+        let later_than_kept = later(NOON, 4 * DAY_MS);
+        versions.change(2, (30, &unit("c")), later_than_kept, KEEP);
+        assert_eq!(versions.attributes(1), Some(&*unit("a")));
+        versions.change(3, (40, &unit("d")), later(NOON, 6 * DAY_MS), KEEP);
+        assert_eq!(versions.attributes(1), None);
     }
 
     /// A device with a counter in its metadata must cost neither memory nor long writes.
