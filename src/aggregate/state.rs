@@ -32,8 +32,12 @@ pub struct State {
 /// A state cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// Written by another version of the program.
-    #[error("a state of version {0}; this program knows version {VERSION}")]
+    /// Written by another version of the program. It stays as it is until somebody chooses.
+    #[error(
+        "a state of version {0}, and this Streamgauge reads version {VERSION} only and leaves \
+         it as it is: run the {age} one that wrote it, or begin with an empty data directory",
+        age = if *.0 < VERSION { "older" } else { "newer" }
+    )]
     Version(u8),
     /// Shorter or longer than its version says, or something else in it is wrong.
     #[error("a state of {0} bytes that is not one of version {VERSION}")]
@@ -158,6 +162,13 @@ mod tests {
         let newest = State::newest(&packed).unwrap();
         assert_eq!((newest.number, newest.first_at), (7, UnixMillis(-5)));
         assert_eq!(State::newest(b"else"), None);
+    }
+
+    #[test]
+    fn a_state_of_another_version_says_what_can_be_done() {
+        let said = |version| Unreadable::Version(version).to_string();
+        assert!(said(VERSION - 1).contains("run the older one that wrote it"));
+        assert!(said(VERSION + 1).contains("run the newer one that wrote it"));
     }
 
     #[test]
