@@ -15,6 +15,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// would else make one with each reading. A guess; a span takes 300 bytes beside its blocks.
 const SPANS_MAX: usize = 50_000;
 
+/// Spans that one commit takes away at most: some milliseconds of Redis. A guess. More follow with
+/// the next one.
+const SPANS_PER_COMMIT_MAX: usize = 5_000;
+
 /// A span that went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evicted {
@@ -64,14 +68,17 @@ impl Upkeep {
         if now < self.next_look {
             return;
         }
-        self.next_look = now + LOOK_EVERY;
         let expired = fold.inventory.expired(wall, &fold.config.retentions);
         let mut over = fold.inventory.before(&self.cut);
         over.extend(surplus(&fold.inventory));
         let gone = expired.into_iter().map(|span| (span, Cause::Retention));
-        let gone: Vec<(Span, Cause)> =
+        let mut gone: Vec<(Span, Cause)> =
             gone.chain(over.into_iter().map(|span| (span, Cause::Budget))).collect();
-        for (span, cause) in gone {
+        let is_all = gone.len() <= SPANS_PER_COMMIT_MAX;
+        self.next_look = if is_all { now + LOOK_EVERY } else { now };
+        // The oldest first: what is left of a share then begins where the evicted ends.
+        gone.sort_by_key(|(span, _)| span.end());
+        for (span, cause) in gone.into_iter().take(SPANS_PER_COMMIT_MAX) {
             // One that has expired may be over the budget as well.
             if let Some(kept) = fold.inventory.remove(span) {
                 fold.evicting.insert(span);
@@ -100,8 +107,36 @@ fn surplus(inventory: &Inventory) -> Vec<Span> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::FoldConfig;
     use super::*;
-    use crate::history::Shelf;
+    use crate::history::{Retentions, Shelf};
+    use crate::payload::NaiveTime;
+
+    /// A sensor with a wild clock made a million spans in seconds; one call of the script, which
+    /// holds up everybody, took them all away.
+    #[test]
+    fn many_spans_go_in_several_commits_the_oldest_first() {
+        let none = Duration::ZERO;
+        let mut fold = Fold::new(FoldConfig {
+            series_max: 1,
+            retentions: Retentions { readings: none, minutes: none, hours: none },
+            naive_time: NaiveTime::Utc,
+        });
+        let spans = i64::try_from(2 * SPANS_PER_COMMIT_MAX).unwrap() + 1;
+        for index in 0..spans {
+            let span = Span { shelf: Shelf::ReadingsByHour, index };
+            fold.inventory.add(span, 1, UnixMillis(0));
+        }
+        let mut upkeep = Upkeep::default();
+        let mut left = Vec::new();
+        for _ in 0..4 {
+            upkeep.look(&mut fold, LOOK_EVERY, UnixMillis(i64::MAX));
+            fold.evicting.clear();
+            left.push(fold.inventory.oldest(Share::Readings).map(|span| span.index));
+        }
+        let step = i64::try_from(SPANS_PER_COMMIT_MAX).unwrap();
+        assert_eq!(left, [Some(step), Some(2 * step), None, None]);
+    }
 
     #[test]
     fn a_share_with_too_many_spans_gives_its_oldest() {
