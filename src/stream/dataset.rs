@@ -12,6 +12,10 @@ use crate::shard::ShardCount;
 /// The first version of Redis whose commands and scripts are enough (Valkey answers at least 7.2).
 const VERSION_MIN: (u32, u32) = (7, 0);
 
+/// How states and history are laid out. A data set without a number is of format 1, which kept
+/// readings in a key per series and hour, and no windows.
+const FORMAT: &str = "2";
+
 /// What an acknowledgement promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -202,8 +206,8 @@ fn promise(wanted: Option<Durability>, sync: Sync) -> Result<Durability, Error> 
 /// The stored number of shards and generation; stored first when they are missing.
 async fn adopt(link: &Link, wanted: Option<ShardCount>) -> Result<(ShardCount, String), Error> {
     let mut ask = redis::cmd("HMGET");
-    ask.arg(CONFIGURATION).arg("shards").arg("generation");
-    let mut stored: (Option<String>, Option<String>) = link.run(&ask).await?;
+    ask.arg(CONFIGURATION).arg("shards").arg("generation").arg("format");
+    let mut stored: (Option<String>, Option<String>, Option<String>) = link.run(&ask).await?;
     // Asked first: a server that is full refuses HSETNX, even where it would change nothing.
     if stored.0.is_none() || stored.1.is_none() {
         let offered = wanted.unwrap_or(ShardCount::DEFAULT).get();
@@ -211,6 +215,7 @@ async fn adopt(link: &Link, wanted: Option<ShardCount>) -> Result<(ShardCount, S
         offer.atomic();
         offer.cmd("HSETNX").arg(CONFIGURATION).arg("shards").arg(offered).ignore();
         offer.cmd("HSETNX").arg(CONFIGURATION).arg("generation").arg(random_hex()).ignore();
+        offer.cmd("HSETNX").arg(CONFIGURATION).arg("format").arg(FORMAT).ignore();
         offer.add_command(ask);
         (stored,) = link.run_all(&offer).await?;
     }
@@ -219,6 +224,14 @@ async fn adopt(link: &Link, wanted: Option<ShardCount>) -> Result<(ShardCount, S
     let shards = text.parse().ok().and_then(ShardCount::new);
     let shards = shards.ok_or_else(|| foreign(&format!("a number of shards of {text:?}")))?;
     let generation = stored.1.ok_or_else(|| foreign("no generation"))?;
+    let format = stored.2.as_deref().unwrap_or("1");
+    if format != FORMAT {
+        return Err(Error::Settings(format!(
+            "the data set in this Redis is of format {format}, this program knows {FORMAT}; run \
+             the program that wrote it, or begin with another Redis or an empty \
+             STREAMGAUGE_DATA_DIR"
+        )));
+    }
     match wanted {
         Some(wanted) if wanted != shards => Err(Error::Settings(format!(
             "STREAMGAUGE_SHARDS is {}, but the data set in this Redis has {} shards, for good; \
@@ -261,6 +274,19 @@ mod tests {
         }
         let said = settings(Dataset::open(&link, count(4), None).await);
         assert!(said.contains("STREAMGAUGE_SHARDS is 4") && said.contains("has 3"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_data_set_of_another_format_is_refused_and_left_as_it_is() {
+        let redis = RedisServer::start(&[]).await;
+        let link = redis.link();
+        Dataset::open(&link, None, None).await.unwrap();
+        redis.ask("HSET sg:cfg format 3").await;
+        let said = settings(Dataset::open(&link, None, None).await);
+        assert!(said.contains("is of format 3, this program knows 2"), "{said}");
+        redis.ask("HDEL sg:cfg format").await;
+        let said = settings(Dataset::open(&link, None, None).await);
+        assert!(said.contains("is of format 1"), "{said}");
     }
 
     #[tokio::test]
