@@ -138,6 +138,8 @@ pub(super) fn fault(fault: &Fault) -> Answer {
         | Fault::ForeignHost
         | Fault::NotFound
         | Fault::UnknownSensor(_)
+        | Fault::UnknownType { .. }
+        | Fault::Damaged
         | Fault::UriTooLong(_)
         | Fault::BodyTooLarge(_)
         | Fault::TooSlow => {}

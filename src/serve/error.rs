@@ -49,6 +49,22 @@ pub(super) enum Fault {
     /// Nothing is known of this sensor.
     #[error("sensor {0:?} is not known")]
     UnknownSensor(String),
+    /// The sensor is known, but not with this type.
+    #[error("sensor {sensor_id:?} has no type {sensor_type:?}; it has {known}")]
+    UnknownType {
+        /// What was asked for.
+        sensor_id: String,
+        /// What was asked for.
+        sensor_type: String,
+        /// Some of the types that there are.
+        known: String,
+    },
+    /// A block of history cannot be decoded, and no answer is right without it.
+    #[error(
+        "a block of history in this range cannot be read, and without it percentiles would not \
+         be exact; `/api/stats` names it under `history`"
+    )]
+    Damaged,
     /// Another method is allowed there.
     #[error("the method is not allowed here")]
     MethodNotAllowed {
@@ -93,7 +109,10 @@ impl Fault {
             Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
             Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
-            Self::NotFound | Self::UnknownSensor(_) => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::UnknownSensor(_) | Self::UnknownType { .. } => {
+                StatusCode::NOT_FOUND
+            }
+            Self::Damaged => StatusCode::INTERNAL_SERVER_ERROR,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::UriTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,

@@ -5,68 +5,17 @@ use std::io::{Read, Write};
 use serde_json::{Value, json};
 use streamgauge::clock::Clock;
 
-use crate::aggregator::Aggregator;
-use crate::feed::{Feed, Measured};
+use crate::feed::Measured;
+use crate::kept::{Kept, rows};
 use crate::stage::{Stage, TOKEN, keys};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// Some history at rest.
-struct Kept {
-    stage: Stage,
-    feed: [Feed; 2],
-    _aggregator: Aggregator,
-}
-
-impl Kept {
-    fn new() -> Self {
-        let stage = Stage::start();
-        let aggregator = stage.aggregate();
-        Self { stage, feed: [Feed::new(0), Feed::new(1)], _aggregator: aggregator }
-    }
-
-    /// Puts readings of a series into a shard.
-    fn put(&mut self, shard: usize, series: (&str, &str), readings: &[Measured]) {
-        self.put_with(shard, series, readings, &json!({"unit": "°C"}));
-    }
-
-    fn put_with(
-        &mut self,
-        shard: usize,
-        series: (&str, &str),
-        readings: &[Measured],
-        more: &Value,
-    ) {
-        for command in self.feed[shard].readings(series, readings, more) {
-            self.stage.redis(&command);
-        }
-    }
-
-    /// Waits until a sensor has so many readings over all its series.
-    fn settle(&self, id: &str, count: u64) {
-        self.stage.get_until(&format!("/api/sensors/{id}"), |reply| {
-            let json = reply.json();
-            let rows = json["sensors"].as_array().into_iter().flatten();
-            rows.filter_map(|row| row["count"].as_u64()).sum::<u64>() == count
-        });
-    }
-
-    fn json(&self, path: &str) -> Value {
-        let reply = self.stage.get(path);
-        assert_eq!(reply.status, 200, "{path}: {}", reply.text());
-        reply.json()
-    }
-}
-
 /// A whole day's beginning, some days ago: all windows and spans begin there too.
 fn days_ago(days: i64) -> i64 {
     (Clock::system().now().0 / DAY - days) * DAY
-}
-
-fn rows(answer: &Value) -> &Vec<Value> {
-    answer["readings"].as_array().unwrap()
 }
 
 fn values(answer: &Value) -> Vec<f64> {

@@ -197,6 +197,11 @@ impl Stage {
         command.query(&mut connection).expect("Redis takes the command")
     }
 
+    /// What Redis answers to a command.
+    pub fn ask_redis<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> T {
+        redis::from_redis_value(self.redis(command)).expect("Redis answers so")
+    }
+
     /// Writes a series as a commit would.
     pub fn put_series(&self, shard: u16, number: u64, key: (&str, &str), readings: &[(f64, i64)]) {
         let keys = ShardKeys::new(ShardId(shard));

@@ -35,11 +35,15 @@ pub(super) struct After {
 struct Written<'a>(u64, u8, i64, i64, i64, u16, u64, std::borrow::Cow<'a, str>);
 
 impl Cursor {
-    /// `None` when the text is no cursor.
+    /// `None` when the text is no cursor, or one that no page ends with: its row stands within
+    /// its range.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let json = hex::read(text)?;
         let Written(fingerprint, grain, from, to, at, shard, offset, sensor_type) =
             serde_json::from_slice(&json).ok()?;
+        if !(from..to).contains(&at) {
+            return None;
+        }
         let place = answer::Cursor { measured_at: UnixMillis(at), shard: ShardId(shard), offset };
         Some(Self {
             fingerprint,
@@ -112,8 +116,21 @@ mod tests {
             let cursor = cursor(grain);
             assert_eq!(Cursor::parse(&cursor.write()), Some(cursor));
         }
-        for wrong in ["", "xyz", "00", &hex::write(b"[1,3,0,0,0,0,0,\"t\"]"), &hex::write(b"[1]")] {
+        for wrong in ["", "xyz", "00", &hex::write(b"[1,3,0,9,0,0,0,\"t\"]"), &hex::write(b"[1]")] {
             assert_eq!(Cursor::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_row_of_a_cursor_stands_within_its_range() {
+        let parse = |from: i64, to: i64, at: i64| {
+            let json = format!("[1,0,{from},{to},{at},0,0,\"t\"]");
+            Cursor::parse(&hex::write(json.as_bytes()))
+        };
+        assert!(parse(5, 9, 5).is_some() && parse(5, 9, 8).is_some());
+        for (from, to, at) in [(9, 5, 7), (5, i64::MIN, 5), (5, 9, i64::MAX), (5, 9, 9), (5, 9, 4)]
+        {
+            assert_eq!(parse(from, to, at), None, "{from} {to} {at}");
         }
     }
 

@@ -30,9 +30,9 @@ impl Found {
     /// Reads what is wanted; a stream is cut at the largest page.
     ///
     /// # Errors
-    /// [`Fault::UnknownSensor`] when nothing is known of the sensor or type;
-    /// [`Fault::BadRequest`] when the range has too much, [`Fault::Unavailable`] when Redis does
-    /// not answer.
+    /// [`Fault::UnknownSensor`] or [`Fault::UnknownType`] when nothing is known of the sensor or
+    /// of its type; [`Fault::BadRequest`] when the range has too much, [`Fault::Unavailable`] when
+    /// Redis does not answer.
     pub(in crate::serve) async fn read(service: &Service, wanted: &Wanted) -> Result<Self, Fault> {
         let grain = reach::choose(service, wanted).await?;
         match wanted.shape {

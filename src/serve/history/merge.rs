@@ -31,7 +31,7 @@ impl Merge {
     /// Reads the first page of every series; `rows` are about to be in hand at a time.
     ///
     /// # Errors
-    /// [`Fault::UnknownSensor`] when none of the series is known.
+    /// [`Fault::UnknownSensor`] or [`Fault::UnknownType`] when none of the series is known.
     pub(super) async fn open(
         service: &Service,
         wanted: &Wanted,
@@ -49,7 +49,7 @@ impl Merge {
             }
         }
         if merge.sources.is_empty() {
-            return Err(Fault::UnknownSensor(wanted.sensor_id.clone()));
+            return Err(store::unknown(service, wanted).await);
         }
         Ok(merge)
     }

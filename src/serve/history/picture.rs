@@ -56,7 +56,7 @@ pub(super) async fn picture(
         }
     }
     if sources.is_empty() {
-        return Err(Fault::UnknownSensor(wanted.sensor_id.clone()));
+        return Err(store::unknown(service, wanted).await);
     }
     rows.sort_by_key(|(place, row)| (row.place, *place));
     let sheets = sources.iter().map(|source| source.sheet.clone()).collect();
@@ -68,7 +68,8 @@ impl Wanted {
     ///
     /// # Errors
     /// [`Fault::BadRequest`] when not all readings of the range are kept, or when they are too
-    /// many; [`Fault::Unavailable`] when Redis does not answer.
+    /// many; [`Fault::Damaged`] when some cannot be decoded;
+    /// [`Fault::Unavailable`] when Redis does not answer.
     pub(in crate::serve) async fn percentiles(
         &self,
         service: &Service,
@@ -97,6 +98,9 @@ async fn values(service: &Service, source: &mut Source) -> Result<Vec<f64>, Faul
         let page = source.page(service, PAGE).await?;
         check(values.len() + page.len(), VALUES_MAX, TOO_MANY_VALUES)?;
         values.extend(page.iter().map(|row| row.value));
+        if source.is_damaged {
+            return Err(Fault::Damaged);
+        }
         source.forget();
     }
     Ok(values)

@@ -1,5 +1,6 @@
 //! What of this is asked of Redis: the types of a sensor, since when a series is kept, its pages.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cursor::After;
@@ -16,6 +17,9 @@ use crate::shard::ShardId;
 use crate::statistic::{Extent, Statistics};
 use crate::stream::{Position, ShardKeys, catalogue};
 
+/// Types of a sensor that an error names; a guess at what can still be read.
+const TYPES_NAMED_MAX: usize = 16;
+
 /// One series, read page by page.
 pub(super) struct Source {
     /// With the versions of all rows read so far, unless they were forgotten.
@@ -25,6 +29,8 @@ pub(super) struct Source {
     pub(super) position: Option<String>,
     /// Whether there may be another page.
     pub(super) more: bool,
+    /// Whether something that may have had rows could not be decoded, and was left out.
+    pub(super) is_damaged: bool,
     grain: Grain,
     range: Range,
 }
@@ -45,21 +51,46 @@ pub(super) async fn sources(
 }
 
 /// The series that are asked for, in the order of their types.
-pub(super) async fn series(service: &Service, wanted: &Wanted) -> Result<Vec<SeriesKey>, Fault> {
+async fn series(service: &Service, wanted: &Wanted) -> Result<Vec<SeriesKey>, Fault> {
     let types = match &wanted.sensor_type {
         Some(sensor_type) => [sensor_type.clone()].into(),
-        None => {
-            let keys = service.shards()?;
-            catalogue::types(&service.deps.link, &keys, &wanted.sensor_id)
-                .await
-                .map_err(|error| Fault::redis(&error))?
-        }
+        None => types(service, &wanted.sensor_id).await?,
     };
     let series = |sensor_type: String| SeriesKey {
         sensor_id: wanted.sensor_id.as_str().into(),
         sensor_type: sensor_type.into(),
     };
     Ok(types.into_iter().map(series).collect())
+}
+
+async fn types(service: &Service, sensor_id: &str) -> Result<BTreeSet<String>, Fault> {
+    let keys = service.shards()?;
+    let types = catalogue::types(&service.deps.link, &keys, sensor_id).await;
+    types.map_err(|error| Fault::redis(&error))
+}
+
+/// What to say when nobody knows any of the series that are asked for.
+pub(super) async fn unknown(service: &Service, wanted: &Wanted) -> Fault {
+    let sensor_id = wanted.sensor_id.clone();
+    let Some(sensor_type) = wanted.sensor_type.clone() else {
+        return Fault::UnknownSensor(sensor_id);
+    };
+    match types(service, &sensor_id).await {
+        Err(fault) => fault,
+        Ok(types) if types.is_empty() || types.contains(&sensor_type) => {
+            Fault::UnknownSensor(sensor_id)
+        }
+        Ok(types) => Fault::UnknownType { sensor_id, sensor_type, known: some_of(&types) },
+    }
+}
+
+/// The first types by name, and how many others there are.
+fn some_of(types: &BTreeSet<String>) -> String {
+    let named: Vec<&str> = types.iter().take(TYPES_NAMED_MAX).map(String::as_str).collect();
+    match types.len() - named.len() {
+        0 => named.join(", "),
+        others => format!("{} and {others} more", named.join(", ")),
+    }
 }
 
 /// Since when everything is kept of all that is asked for.
@@ -78,7 +109,7 @@ impl Source {
         let after = after.and_then(|after| after.of_type(&series.sensor_type));
         let range = Range { after, ..Range::new(wanted.from, wanted.to) };
         let sheet = Arc::new(Sheet::new(series));
-        Self { sheet, position: None, more: true, grain, range }
+        Self { sheet, position: None, more: true, is_damaged: false, grain, range }
     }
 
     pub(super) fn series(&self) -> &SeriesKey {
@@ -111,6 +142,7 @@ impl Source {
         }
         let text = page.faults.last.as_deref().unwrap_or_default();
         service.block_faults.note(page.faults.count, text);
+        self.is_damaged |= page.faults.count > 0;
         if self.position.is_none() && !page.position.is_empty() {
             self.position = Some(token(&page.position));
         }
@@ -199,4 +231,17 @@ fn reader<'a>(service: &'a Service, keys: &'a [ShardKeys]) -> Reader<'a> {
 pub(in crate::serve) fn token(positions: &[(ShardId, Position)]) -> String {
     let one = |(shard, position): &(ShardId, Position)| format!("{}:{position}", shard.0);
     positions.iter().map(one).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_types_only_some_are_named() {
+        let types = |count: usize| (0..count).map(|n| format!("t{n:02}")).collect();
+        assert_eq!(some_of(&types(2)), "t00, t01");
+        assert!(some_of(&types(16)).ends_with(", t15"));
+        assert!(some_of(&types(20)).ends_with(", t15 and 4 more"));
+    }
 }

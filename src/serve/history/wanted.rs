@@ -33,7 +33,7 @@ pub(in crate::serve) struct Wanted {
     pub(super) shape: Shape,
     pub(in crate::serve) format: Format,
     pub(super) percentiles: Vec<Percentile>,
-    /// Of sensor, type, range and resolution as they were asked for.
+    /// Of sensor, type, range and resolution: what they mean, however they are written.
     fingerprint: u64,
 }
 
@@ -155,25 +155,26 @@ impl Wanted {
         let format = query.one_of("format", &Format::ALL, Format::name)?.unwrap_or(accepted);
         let resolution = resolution(query)?;
         let sensor_type = query.text("type").map(str::to_owned);
-        let parts = (&sensor_id, &sensor_type, asked.parts(), query.text("resolution"));
-        let fingerprint = xxh3_64(crate::serve::answer::to_bytes(&parts).as_slice());
         let (from, to) = asked.range(now);
         if from >= to {
             return Err(asked.backwards(query));
         }
         let percentiles = percentiles(query)?;
         let (shape, cursor) = shape(query, format, &percentiles)?;
+        let grain = match resolution {
+            Some(resolution) => resolution,
+            // A picture shows its whole range; whoever reads rows gets readings (design §7).
+            None if matches!(shape, Shape::Picture(_)) => None,
+            None => Some(Grain::Readings),
+        };
+        let parts = (&sensor_id, &sensor_type, asked.parts(), grain.map(Grain::name));
+        let fingerprint = xxh3_64(crate::serve::answer::to_bytes(&parts).as_slice());
         let mut wanted = Self {
             sensor_id,
             sensor_type,
             from,
             to,
-            grain: match resolution {
-                Some(resolution) => resolution,
-                // A picture shows its whole range; whoever reads rows gets readings (design §7).
-                None if matches!(shape, Shape::Picture(_)) => None,
-                None => Some(Grain::Readings),
-            },
+            grain,
             shape,
             format,
             percentiles,
@@ -230,7 +231,8 @@ impl Wanted {
 
 impl Asked {
     fn parts(&self) -> (Option<i64>, Option<i64>, Option<i64>) {
-        (self.hours, self.from.map(|at| at.0), self.to.map(|at| at.0))
+        let hours = self.from.is_none().then(|| self.hours.unwrap_or(HOURS_DEFAULT));
+        (hours, self.from.map(|at| at.0), self.to.map(|at| at.0))
     }
 
     fn range(&self, now: UnixMillis) -> (UnixMillis, UnixMillis) {

@@ -68,7 +68,7 @@ fn impossible_parameters_are_named_with_what_is_allowed() {
 
 #[test]
 fn what_makes_no_sense_together_is_told_apart() {
-    let cursor = wanted("").unwrap().next(Grain::Readings, after(5));
+    let cursor = wanted("").unwrap().next(Grain::Readings, after(NOW.0 - 5));
     let check = |query: &str, one: &str, other: &str| {
         let answer = wanted(query).unwrap_err();
         let said = format!("`{one}` and `{other}` exclude each other");
@@ -111,17 +111,17 @@ fn the_shape_follows_from_points_and_format() {
 #[test]
 fn a_cursor_goes_on_in_the_range_of_its_first_page() {
     let first = wanted("hours=2&limit=10").unwrap();
-    let next = first.next(Grain::Windows(history::Resolution::Hour), after(5));
+    let next = first.next(Grain::Windows(history::Resolution::Hour), after(NOW.0 - 5));
     let later = UnixMillis(NOW.0 + HOUR_MS);
     let second = wanted_at(&format!("hours=2&limit=20&cursor={next}"), later).unwrap();
     assert_eq!((second.from, second.to), (first.from, first.to));
     assert_eq!(second.grain, Some(Grain::Windows(history::Resolution::Hour)));
-    assert_eq!(second.shape, Shape::Page { limit: 20, after: Some(after(5)) });
+    assert_eq!(second.shape, Shape::Page { limit: 20, after: Some(after(NOW.0 - 5)) });
 }
 
 #[test]
 fn a_cursor_of_another_query_is_refused() {
-    let next = wanted("hours=2&type=t").unwrap().next(Grain::Readings, after(5));
+    let next = wanted("hours=2&type=t").unwrap().next(Grain::Readings, after(NOW.0 - 5));
     for other in ["hours=2", "type=t", "hours=3&type=t", "hours=2&type=u", "from=5&type=t"] {
         let answer = wanted(&format!("{other}&cursor={next}")).unwrap_err();
         assert!(answer.contains(&next) && answer.contains("another query"), "{other}: {answer}");
@@ -132,6 +132,21 @@ fn a_cursor_of_another_query_is_refused() {
     let clock = (NOW, &NaiveTime::Utc);
     assert!(Wanted::parse("b".to_owned(), &query, Format::Json, clock).is_err());
     assert!(Wanted::parse("a".to_owned(), &query, Format::Json, clock).is_ok());
+}
+
+/// A default that is written out on the next page was taken for another query.
+#[test]
+fn a_cursor_belongs_to_its_query_however_that_is_written() {
+    let check = |first: &str, second: &str| {
+        let next = wanted(first).unwrap().next(Grain::Readings, after(NOW.0 - 5));
+        let answer = wanted(&format!("{second}&cursor={next}"));
+        assert!(answer.is_ok(), "{first}, then {second}: {answer:?}");
+    };
+    check("hours=2", "hours=2&resolution=raw");
+    check("hours=2&resolution=raw", "hours=2");
+    check("", "hours=24");
+    check("from=1600000000", "from=1600000000000");
+    check("from=2020-09-13T12:26:40Z", "from=1600000000");
 }
 
 #[test]

@@ -88,10 +88,13 @@ pub(in crate::serve) fn list(service: &Arc<Service>, asked: Asked) -> Reply<'_> 
         let accept = accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         let clock = (service.deps.clock.now(), &service.config.naive_time);
         let wanted = Wanted::parse(id, &asked.query, Format::accepted(accept), clock)?;
-        match wanted.format {
+        let mut answer = match wanted.format {
             Format::Json => json(service, &asked, &wanted).await,
             Format::Csv | Format::Ndjson => download(service, &asked, &wanted).await,
-        }
+        }?;
+        let both = HeaderValue::from_static("Accept, Accept-Encoding");
+        answer.headers_mut().insert(header::VARY, both);
+        Ok(answer)
     })
 }
 

@@ -1,0 +1,87 @@
+//! History that cannot be answered as it was asked for: what is said, and with which status.
+
+use streamgauge::clock::Clock;
+
+use crate::feed::Measured;
+use crate::kept::{Kept, rows};
+
+const HOUR: i64 = 3_600_000;
+
+/// Readings a second apart, some hours ago.
+fn seconds(count: i64) -> Vec<Measured> {
+    let from = Clock::system().now().0 - 5 * HOUR;
+    (0..count).map(|n| (from + n * 1000, n as f64)).collect()
+}
+
+/// A block of random bytes was left out, and the percentiles of the rest were called exact.
+#[test]
+fn percentiles_over_a_damaged_block_are_refused() {
+    let mut kept = Kept::new();
+    let readings = seconds(3 * 3600);
+    kept.put(0, ("a", "t"), &readings);
+    kept.settle("a", readings.len() as u64);
+    let asked = "/api/sensors/a/readings?percentiles=50";
+    kept.json(asked);
+    let state: Vec<u8> = kept.stage.ask_redis(redis::cmd("HGET").arg("{sg:0}st").arg("a\0t"));
+    let number = streamgauge::aggregate::state::State::newest(&state).unwrap().number;
+    let span = format!("{{sg:0}}h:h{}", (readings[0].0 / HOUR) + 1);
+    let there: bool = kept.stage.ask_redis(redis::cmd("HEXISTS").arg(&span).arg(number));
+    assert!(there, "{span} {number}");
+    kept.stage.redis(redis::cmd("HSET").arg(&span).arg(number).arg("junk"));
+    let reply = kept.stage.get(asked);
+    assert_eq!(reply.status, 500, "{}", reply.text());
+    assert!(reply.text().contains("cannot be read"), "{}", reply.text());
+    assert!(kept.json("/api/stats")["history"].to_string().contains(&span));
+    // Without percentiles the rest is shown, and outside of it they are exact.
+    assert!(rows(&kept.json("/api/sensors/a/readings")).len() > 3600);
+    let before = format!("{asked}&hours=24&to={}", readings[0].0 + 1000);
+    assert_eq!(kept.json(&before)["percentiles"]["t"]["50"], 0.0);
+}
+
+#[test]
+fn a_sensor_without_the_type_is_told_from_a_sensor_that_is_not_known() {
+    let mut kept = Kept::new();
+    kept.put(0, ("week", "temperature"), &seconds(1));
+    kept.put(1, ("week", "humidity"), &seconds(1));
+    kept.settle("week", 2);
+    let has = r#"sensor "week" has no type "nope"; it has humidity, temperature"#;
+    for more in ["", "&points=9", "&percentiles=50", "&format=csv", "&resolution=auto"] {
+        let reply = kept.stage.get(&format!("/api/sensors/week/readings?type=nope{more}"));
+        assert_eq!((reply.status, reply.json()["error"].as_str()), (404, Some(has)), "{more}");
+    }
+    let reply = kept.stage.get("/api/sensors/month/readings?type=nope");
+    assert_eq!(reply.json()["error"], r#"sensor "month" is not known"#);
+}
+
+#[test]
+fn a_cursor_that_was_tampered_with_is_refused_and_one_of_this_query_is_not() {
+    let mut kept = Kept::new();
+    kept.put(0, ("a", "t"), &seconds(20));
+    kept.settle("a", 20);
+    let path = "/api/sensors/a/readings?limit=10";
+    let first = kept.json(path);
+    let next = first["next"].as_str().unwrap();
+    let page = kept.stage.get(&format!("{path}&resolution=raw&hours=24&cursor={next}"));
+    assert_eq!((page.status, rows(&page.json()).len()), (200, 10), "{}", page.text());
+    assert_eq!(page.headers["vary"], "Accept, Accept-Encoding");
+    let csv = kept.stage.get("/api/sensors/a/readings?format=csv");
+    assert_eq!(csv.headers["vary"], "Accept, Accept-Encoding");
+    let bytes: Vec<u8> = (0..next.len()).step_by(2).map(|at| byte(&next[at..at + 2])).collect();
+    let parts: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let (from, to) = (&parts[2], &parts[3]);
+    let least = i64::MIN.into();
+    let greatest = i64::MAX.into();
+    for (place, value) in [(2, to), (3, from), (3, &least), (4, &greatest)] {
+        let mut parts = parts.clone();
+        parts[place] = value.clone();
+        let json = parts.to_string();
+        let cursor: String = json.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let reply = kept.stage.get(&format!("{path}&cursor={cursor}"));
+        assert_eq!(reply.status, 400, "{json}: {}", reply.text());
+        assert!(reply.text().contains("parameter `cursor` is"), "{}", reply.text());
+    }
+}
+
+fn byte(hex: &str) -> u8 {
+    u8::from_str_radix(hex, 16).unwrap()
+}
