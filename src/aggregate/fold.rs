@@ -224,6 +224,8 @@ impl Fold {
         }
         if is_first {
             self.dirty.push(reading.slot);
+            let written_at = i64::try_from(series.floor.entry.ms).unwrap_or(i64::MAX);
+            series.open.forget(UnixMillis(written_at), now, &self.config.retentions);
         }
         if is_new {
             self.name_type(reading.slot);

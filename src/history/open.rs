@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::codec::tail::Tail;
 use super::codec::varint::{Input, write_unsigned};
 use super::codec::windows::{read_window, write_window};
-use super::span::{Resolution, StoredReading};
+use super::span::{Resolution, Retentions, Shelf, Span, StoredReading, after};
 use super::window::Window;
 use crate::reading::UnixMillis;
 use crate::stream::Position;
@@ -68,6 +68,30 @@ impl OpenEnd {
             self.since = now;
         }
         self.tail.push(reading);
+    }
+
+    /// Forgets what would be gone by now, had it been moved into its span when it came: a series
+    /// was silent for longer than its history is kept. `written_at` is when the last of it came.
+    /// A reader hides the same.
+    pub fn forget(&mut self, written_at: UnixMillis, now: UnixMillis, retentions: &Retentions) {
+        let is_over = |shelf: Shelf, at: UnixMillis| {
+            let written_at = written_at.max(Span::of(shelf, at).end());
+            after(written_at, retentions.of(shelf.share())) < now
+        };
+        if after(written_at, retentions.readings) < now && !self.tail.is_empty() {
+            let tail = std::mem::take(&mut self.tail);
+            for reading in tail.readings() {
+                if !is_over(Shelf::ReadingsByHour, reading.measured_at) {
+                    self.tail.push(reading);
+                }
+            }
+        }
+        for resolution in Resolution::ALL {
+            let shelf = resolution.shelf();
+            if after(written_at, retentions.of(shelf.share())) < now {
+                self.windows_mut(resolution).retain(resolution, |start| !is_over(shelf, start));
+            }
+        }
     }
 
     /// The windows of a resolution.
@@ -168,6 +192,14 @@ impl OpenWindows {
         merge_windows(windows)
     }
 
+    fn retain(&mut self, resolution: Resolution, stays: impl Fn(UnixMillis) -> bool) {
+        let closed = self.take_closed(resolution);
+        for window in closed.iter().filter(|window| stays(window.start)) {
+            self.wait(resolution, window);
+        }
+        self.newest.take_if(|newest| !stays(newest.start));
+    }
+
     /// Takes out all but the latest, ascending by start, each start once.
     pub fn take_closed(&mut self, resolution: Resolution) -> Vec<Window> {
         let closed = self.closed(resolution);
@@ -223,4 +255,44 @@ pub(super) fn merge_windows(mut windows: Vec<Window>) -> Vec<Window> {
         is_same
     });
     windows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{DAY_MS, HOUR_MS};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Two readings in different windows, the last of which came at its own time.
+    fn open() -> OpenEnd {
+        let mut open = OpenEnd::default();
+        for at in [0, HOUR_MS] {
+            let reading = StoredReading { measured_at: UnixMillis(at), value: 1.5, attributes: 1 };
+            open.keep(reading, UnixMillis(at));
+            for resolution in Resolution::ALL {
+                open.windows_mut(resolution).fold(resolution, &reading);
+            }
+        }
+        open
+    }
+
+    #[test]
+    fn what_a_silent_series_had_open_is_forgotten_when_it_would_be_gone() {
+        let retentions = Retentions { readings: 2 * HOUR, minutes: 3 * HOUR, hours: 4 * HOUR };
+        let check = |now: i64, readings: usize, minutes: usize, hours: usize| {
+            let mut open = open();
+            open.forget(UnixMillis(HOUR_MS), UnixMillis(now), &retentions);
+            let windows = |resolution| open.windows(resolution).all(resolution).len();
+            let left = (open.tail.len(), windows(Resolution::Minute), windows(Resolution::Hour));
+            assert_eq!(left, (readings, minutes, hours), "{now}");
+        };
+        check(HOUR_MS, 2, 2, 2);
+        // The first hour ended when the last reading came, the second an hour later.
+        check(3 * HOUR_MS, 2, 2, 2);
+        check(3 * HOUR_MS + 1, 1, 2, 2);
+        check(4 * HOUR_MS + 1, 0, 1, 2);
+        check(5 * HOUR_MS + 1, 0, 0, 2);
+        check(DAY_MS + 4 * HOUR_MS + 1, 0, 0, 0);
+    }
 }
