@@ -89,6 +89,9 @@ pub struct SeriesReadings {
     /// answer over many days, of which the later ones are read later, some that was committed
     /// since then may be in it as well. Empty when no shard knows the series.
     pub position: Vec<(ShardId, Position)>,
+    /// Per shard that knows the series: its number there. One that was deleted and came back has
+    /// another, so that whoever reads several answers as one can tell.
+    pub numbers: Vec<(ShardId, u64)>,
     /// There was more than the limit; ask again after the last reading.
     pub more: bool,
     /// What could not be understood, and was left out.
@@ -106,6 +109,8 @@ pub struct SeriesWindows {
     pub attributes: Vec<(ShardId, u32, String)>,
     /// As in [`SeriesReadings`].
     pub position: Vec<(ShardId, Position)>,
+    /// As in [`SeriesReadings`].
+    pub numbers: Vec<(ShardId, u64)>,
     /// There was more than the limit; ask again after the last window.
     pub more: bool,
     /// What could not be understood, and was left out.

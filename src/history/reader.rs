@@ -45,6 +45,9 @@ pub struct Reader<'a> {
     pub retentions: Retentions,
 }
 
+/// When a series began in a shard, and before when the shard evicted, by share.
+type Horizons = (UnixMillis, [Option<UnixMillis>; 3]);
+
 /// Versions that occur in an answer.
 type Used = BTreeSet<(ShardId, u32)>;
 
@@ -69,6 +72,7 @@ impl Reader<'_> {
                 let used: Used =
                     found.readings.iter().map(|it| (it.shard, it.attributes)).collect();
                 found.position.clone_from(&walk.position);
+                found.numbers = walk.numbers();
                 found.faults = std::mem::take(&mut walk.faults);
                 found.attributes = self.attributes(&walk, &used, &mut found.faults).await?;
                 return Ok(found);
@@ -97,6 +101,7 @@ impl Reader<'_> {
                 let used: Used =
                     found.windows.iter().map(|(shard, it)| (*shard, it.attributes)).collect();
                 found.position.clone_from(&walk.position);
+                found.numbers = walk.numbers();
                 found.faults = std::mem::take(&mut walk.faults);
                 found.attributes = self.attributes(&walk, &used, &mut found.faults).await?;
                 return Ok(found);
@@ -110,32 +115,55 @@ impl Reader<'_> {
     /// # Errors
     /// [`Error::Stream`] when Redis does not answer.
     pub async fn reach(&self, series: &SeriesKey) -> Result<Reach, Error> {
-        let field = series.field();
+        let mut reach = Reach::default();
+        for (first_at, horizons) in self.horizons(series).await? {
+            for (share, horizon) in Share::ALL.into_iter().zip(horizons) {
+                let horizon = horizon.max(self.taken_since(share));
+                // What a shard evicted before the series' first reading there was not the series'.
+                let horizon = horizon.filter(|horizon| *horizon > first_at);
+                let since = &mut reach.since[share.index()];
+                *since = (*since).max(horizon);
+            }
+        }
+        Ok(reach)
+    }
+
+    /// Before when some of a share may be gone in a shard that knows `series`, because a span that
+    /// ended there was evicted; `None`: nothing ever was. It only grows, unless a shard forgets
+    /// the series.
+    ///
+    /// # Errors
+    /// [`Error::Stream`] when Redis does not answer.
+    pub async fn evicted(
+        &self,
+        series: &SeriesKey,
+        share: Share,
+    ) -> Result<Option<UnixMillis>, Error> {
+        let all = self.horizons(series).await?;
+        Ok(all.into_iter().filter_map(|(_, horizons)| horizons[share.index()]).max())
+    }
+
+    /// Of every shard that knows a series: its first reading there, and before when spans were
+    /// evicted, by share.
+    async fn horizons(&self, series: &SeriesKey) -> Result<Vec<Horizons>, Error> {
         let mut known = Vec::new();
-        for (keys, packed) in self.keys.iter().zip(self.states(&field).await?) {
+        for (keys, packed) in self.keys.iter().zip(self.states(&series.field()).await?) {
             if let Some(newest) = packed.as_deref().and_then(self.unpack) {
                 known.push((keys, newest.first_at));
             }
         }
-        let mut reach = Reach::default();
         if known.is_empty() {
-            return Ok(reach);
+            return Ok(Vec::new());
         }
         let mut ask = redis::Pipeline::with_capacity(known.len());
         for (keys, _) in &known {
             ask.cmd("HMGET").arg(&keys.inventory).arg(&Share::ALL.map(horizon_field));
         }
         let horizons: Vec<[Option<i64>; 3]> = self.link.run_all(&ask).await?;
-        for ((_, first_at), horizons) in known.iter().zip(horizons) {
-            for (share, horizon) in Share::ALL.into_iter().zip(horizons) {
-                let horizon = horizon.map(UnixMillis).max(self.taken_since(share));
-                // What a shard evicted before the series' first reading there was not the series'.
-                let horizon = horizon.filter(|horizon| horizon > first_at);
-                let since = &mut reach.since[share.index()];
-                *since = (*since).max(horizon);
-            }
-        }
-        Ok(reach)
+        let of_shards = known.into_iter().zip(horizons);
+        Ok(of_shards
+            .map(|((_, first_at), at)| (first_at, at.map(|at| at.map(UnixMillis))))
+            .collect())
     }
 
     /// Since when a share has everything, if it has lost nothing: readings are kept whenever they

@@ -215,6 +215,32 @@ fn a_file_breaks_off_where_its_sensor_is_deleted() {
     assert!(!rest.ends_with(b"0\r\n\r\n"), "a part was taken for the whole");
 }
 
+/// With readings that came after the deletion, the page behind it was not even empty.
+#[test]
+fn a_file_breaks_off_where_its_sensor_is_deleted_and_comes_back() {
+    let rest = sent_while(|stage| {
+        stage.redis(redis::cmd("DEL").arg(&keys()[0].states));
+        stage.put_series(0, 77, ("a", "t"), &[(1.0, Clock::system().now().0)]);
+    });
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "a part was taken for the whole");
+}
+
+/// Spans that are gone are skipped, which is right for those before the first row only.
+#[test]
+fn a_file_breaks_off_where_history_is_evicted_ahead_of_it() {
+    let rest = sent_while(|stage| {
+        let now = Clock::system().now().0;
+        for hours in 10..=21 {
+            let span = format!("h:h{}", now / HOUR - hours);
+            stage.redis(redis::cmd("UNLINK").arg(format!("{{sg:0}}{span}")));
+            stage.redis(redis::cmd("HDEL").arg("{sg:0}hs").arg(span));
+        }
+        let horizon = (now / HOUR - 9) * HOUR;
+        stage.redis(redis::cmd("HSET").arg("{sg:0}hs").arg("e:readings").arg(horizon));
+    });
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "a part was taken for the whole");
+}
+
 #[test]
 fn percentiles_are_exact_over_single_readings_or_refused() {
     let mut kept = Kept::new();

@@ -104,6 +104,11 @@ impl<'a> Walk<'a> {
         self.known.iter().map(|known| (known.keys, known.number))
     }
 
+    /// By shard, the number of the series there.
+    pub(super) fn numbers(&self) -> Vec<(ShardId, u64)> {
+        self.known().map(|(keys, number)| (keys.shard, number)).collect()
+    }
+
     /// Who asks Redis.
     pub(super) const fn reader(&self) -> &'a Reader<'a> {
         self.reader

@@ -10,7 +10,7 @@ use super::wanted::{Shape, Wanted};
 use crate::aggregate::state::State;
 use crate::history::answer::{Cursor, Faults, Point, Range, SeriesReadings, SeriesWindows};
 use crate::history::{Reader, Resolution, Window};
-use crate::reading::SeriesKey;
+use crate::reading::{SeriesKey, UnixMillis};
 use crate::serve::error::Fault;
 use crate::serve::service::Service;
 use crate::shard::ShardId;
@@ -33,6 +33,10 @@ pub(super) struct Source {
     pub(super) is_damaged: bool,
     grain: Grain,
     range: Range,
+    /// As on the first page: whether later pages are of the same series.
+    numbers: Vec<(ShardId, u64)>,
+    /// Before when some may have been evicted, as of the page before.
+    evicted: Option<UnixMillis>,
 }
 
 /// The series that are asked for, in the order of their types; not read yet.
@@ -109,7 +113,16 @@ impl Source {
         let after = after.and_then(|after| after.of_type(&series.sensor_type));
         let range = Range { after, ..Range::new(wanted.from, wanted.to) };
         let sheet = Arc::new(Sheet::new(series));
-        Self { sheet, position: None, more: true, is_damaged: false, grain, range }
+        Self {
+            sheet,
+            position: None,
+            more: true,
+            is_damaged: false,
+            grain,
+            range,
+            numbers: Vec::new(),
+            evicted: None,
+        }
     }
 
     pub(super) fn series(&self) -> &SeriesKey {
@@ -119,8 +132,8 @@ impl Source {
     /// The next rows, at most `limit`; none when there are no more.
     ///
     /// # Errors
-    /// [`Fault::UnknownSensor`] when the series was deleted since its first page;
-    /// [`Fault::Unavailable`] when Redis does not answer.
+    /// [`Fault::Unavailable`] when Redis does not answer, and when what is still to be read was
+    /// deleted or evicted since the first page: an end there would look like the end of all rows.
     pub(super) async fn page(
         &mut self,
         service: &Service,
@@ -129,6 +142,10 @@ impl Source {
         if !self.more {
             return Ok(Vec::new());
         }
+        let is_first = self.position.is_none();
+        if is_first {
+            self.evicted = self.evicted_now(service).await?;
+        }
         let range = Range { limit, ..self.range };
         let page = match self.grain {
             Grain::Readings => readings(service, self.series(), range).await?,
@@ -136,15 +153,13 @@ impl Source {
                 windows(service, self.series(), resolution, range).await?
             }
         };
-        if self.position.is_some() && page.position.is_empty() {
-            // Deleted since its first page: an end here would look like the end of all rows.
-            return Err(Fault::UnknownSensor(self.series().sensor_id.to_string()));
-        }
+        self.check(&page, self.evicted_now(service).await?)?;
         let text = page.faults.last.as_deref().unwrap_or_default();
         service.block_faults.note(page.faults.count, text);
         self.is_damaged |= page.faults.count > 0;
-        if self.position.is_none() && !page.position.is_empty() {
+        if is_first && !page.position.is_empty() {
             self.position = Some(token(&page.position));
+            self.numbers = page.numbers;
         }
         if !page.attributes.is_empty() {
             let sheet = Arc::make_mut(&mut self.sheet);
@@ -155,6 +170,29 @@ impl Source {
         self.more = page.more;
         self.range.after = page.rows.last().map(|row| row.place).or(self.range.after);
         Ok(page.rows)
+    }
+
+    async fn evicted_now(&self, service: &Service) -> Result<Option<UnixMillis>, Fault> {
+        let keys = service.shards()?;
+        let evicted = reader(service, &keys).evicted(self.series(), self.grain.share()).await;
+        evicted.map_err(|error| Fault::history(&error))
+    }
+
+    /// Judges a page by what happened until after it was read.
+    fn check(&mut self, page: &Page, evicted: Option<UnixMillis>) -> Result<(), Fault> {
+        if self.numbers.iter().any(|number| !page.numbers.contains(number)) {
+            let outside = "the sensor was deleted while its history was read";
+            return Err(Fault::Unavailable { outside, inside: String::new() });
+        }
+        // What was evicted before the first row would not have been in the answer a moment later.
+        let begin = self.range.after.or(page.rows.first().map(|row| row.place));
+        let is_ahead = begin.zip(evicted).is_some_and(|(begin, at)| at > begin.measured_at);
+        if is_ahead && evicted > self.evicted {
+            let outside = "history was evicted faster than it was read";
+            return Err(Fault::Unavailable { outside, inside: String::new() });
+        }
+        self.evicted = evicted;
+        Ok(())
     }
 
     /// Forgets with what other rows were sent, when that is much.
@@ -174,6 +212,7 @@ struct Page {
     /// Of versions, as JSON.
     attributes: Vec<(ShardId, u32, String)>,
     position: Vec<(ShardId, Position)>,
+    numbers: Vec<(ShardId, u64)>,
     more: bool,
     faults: Faults,
 }
@@ -181,7 +220,7 @@ struct Page {
 async fn readings(service: &Service, series: &SeriesKey, range: Range) -> Result<Page, Fault> {
     let keys = service.shards()?;
     let read = reader(service, &keys).readings(series, range).await;
-    let SeriesReadings { readings, attributes, position, more, faults } =
+    let SeriesReadings { readings, attributes, position, numbers, more, faults } =
         read.map_err(|error| Fault::history(&error))?;
     let row = |point: &Point| Row {
         place: point.cursor(),
@@ -190,7 +229,7 @@ async fn readings(service: &Service, series: &SeriesKey, range: Range) -> Result
         summary: None,
     };
     let rows = readings.iter().map(row).collect();
-    Ok(Page { rows, attributes, position, more, faults })
+    Ok(Page { rows, attributes, position, numbers, more, faults })
 }
 
 async fn windows(
@@ -201,7 +240,7 @@ async fn windows(
 ) -> Result<Page, Fault> {
     let keys = service.shards()?;
     let read = reader(service, &keys).windows(series, resolution, range).await;
-    let SeriesWindows { windows, attributes, position, more, faults } =
+    let SeriesWindows { windows, attributes, position, numbers, more, faults } =
         read.map_err(|error| Fault::history(&error))?;
     let row = |(shard, window): &(ShardId, Window)| {
         let Statistics { moments, extent, .. } = &window.statistics;
@@ -214,7 +253,7 @@ async fn windows(
         }
     };
     let rows = windows.iter().map(row).collect();
-    Ok(Page { rows, attributes, position, more, faults })
+    Ok(Page { rows, attributes, position, numbers, more, faults })
 }
 
 fn reader<'a>(service: &'a Service, keys: &'a [ShardKeys]) -> Reader<'a> {
@@ -236,6 +275,70 @@ pub(in crate::serve) fn token(positions: &[(ShardId, Position)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HOUR: i64 = 3_600_000;
+
+    fn source(after: Option<i64>, evicted: Option<i64>) -> Source {
+        let series = SeriesKey { sensor_id: "a".into(), sensor_type: "t".into() };
+        let range = Range { after: after.map(place), ..Range::new(UnixMillis(0), UnixMillis(9)) };
+        Source {
+            sheet: Arc::new(Sheet::new(series)),
+            position: after.map(|_| String::new()),
+            more: true,
+            is_damaged: false,
+            grain: Grain::Readings,
+            range,
+            numbers: vec![(ShardId(0), 1), (ShardId(1), 7)],
+            evicted: evicted.map(UnixMillis),
+        }
+    }
+
+    fn place(at: i64) -> Cursor {
+        Cursor { measured_at: UnixMillis(at), shard: ShardId(0), offset: 0 }
+    }
+
+    fn page(numbers: &[(u16, u64)], first: i64) -> Page {
+        let numbers = numbers.iter().map(|(shard, number)| (ShardId(*shard), *number)).collect();
+        let row = Row { place: place(first), value: 1.0, attributes: 0, summary: None };
+        Page {
+            rows: vec![row],
+            attributes: Vec::new(),
+            position: Vec::new(),
+            numbers,
+            more: false,
+            faults: Faults::default(),
+        }
+    }
+
+    #[test]
+    fn only_what_is_evicted_ahead_of_the_reader_is_missing() {
+        let check = |after: Option<i64>, before: Option<i64>, now: Option<i64>, is_fine: bool| {
+            let page = page(&[(0, 1), (1, 7)], 5 * HOUR);
+            let judged = source(after, before).check(&page, now.map(UnixMillis));
+            assert_eq!(judged.is_ok(), is_fine, "{after:?} {before:?} {now:?}");
+        };
+        check(Some(5 * HOUR), None, None, true);
+        check(Some(5 * HOUR), None, Some(5 * HOUR), true);
+        check(Some(5 * HOUR), None, Some(6 * HOUR), false);
+        check(Some(5 * HOUR), Some(4 * HOUR), Some(6 * HOUR), false);
+        // It was gone before the first page; these rows came later.
+        check(Some(5 * HOUR), Some(6 * HOUR), Some(6 * HOUR), true);
+        check(None, Some(4 * HOUR), Some(5 * HOUR), true);
+        check(None, Some(4 * HOUR), Some(6 * HOUR), false);
+    }
+
+    #[test]
+    fn a_series_with_another_number_is_another_series() {
+        let check = |numbers: &[(u16, u64)], is_fine: bool| {
+            let judged = source(Some(0), None).check(&page(numbers, 1), None);
+            assert_eq!(judged.is_ok(), is_fine, "{numbers:?}");
+        };
+        check(&[(0, 1), (1, 7)], true);
+        check(&[(0, 1), (1, 7), (2, 1)], true);
+        check(&[(0, 1), (1, 8)], false);
+        check(&[(0, 1)], false);
+        check(&[], false);
+    }
 
     #[test]
     fn of_many_types_only_some_are_named() {
