@@ -22,6 +22,9 @@ pub(super) struct Metrics {
     held_replaced: Counter,
     connections: Arc<Level>,
     clients: Arc<Level>,
+    /// Files that are being sent.
+    files: Arc<Level>,
+    files_refused: Counter,
 }
 
 /// Something that goes up and down, shown as a gauge and readable here.
@@ -48,6 +51,8 @@ impl Metrics {
             held_replaced: counter!("streamgauge_live_frames_replaced_total"),
             connections: level(gauge!("streamgauge_http_connections")),
             clients: level(gauge!("streamgauge_websocket_clients")),
+            files: level(gauge!("streamgauge_http_files")),
+            files_refused: counter!("streamgauge_http_files_refused_total"),
         }
     }
 
@@ -90,6 +95,15 @@ impl Metrics {
         Held::new(&self.clients)
     }
 
+    /// A file begins, unless so many are being sent already.
+    pub(super) fn file_begun(&self, most: u64) -> Option<Held> {
+        let held = Held::below(&self.files, most);
+        if held.is_none() {
+            self.files_refused.increment(1);
+        }
+        held
+    }
+
     pub(super) fn connections(&self) -> u64 {
         self.connections.now.load(Ordering::Relaxed)
     }
@@ -104,6 +118,14 @@ impl Held {
         level.now.fetch_add(1, Ordering::Relaxed);
         level.gauge.increment(1.0);
         Self(level.clone())
+    }
+
+    /// One more, unless there are `most` already.
+    fn below(level: &Arc<Level>, most: u64) -> Option<Self> {
+        let more = |now: u64| (now < most).then_some(now + 1);
+        level.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        level.gauge.increment(1.0);
+        Some(Self(level.clone()))
     }
 }
 

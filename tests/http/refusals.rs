@@ -1,9 +1,14 @@
 //! History that cannot be answered as it was asked for: what is said, and with which status.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use serde_json::json;
 use streamgauge::clock::Clock;
 
 use crate::feed::Measured;
 use crate::kept::{Kept, rows};
+use crate::stage::TOKEN;
 
 const HOUR: i64 = 3_600_000;
 
@@ -36,6 +41,37 @@ fn percentiles_over_a_damaged_block_are_refused() {
     assert!(rows(&kept.json("/api/sensors/a/readings")).len() > 3600);
     let before = format!("{asked}&hours=24&to={}", readings[0].0 + 1000);
     assert_eq!(kept.json(&before)["percentiles"]["t"]["50"], 0.0);
+}
+
+/// Each file that nobody takes held some MB, and there was no limit to how many.
+#[test]
+fn more_files_than_may_be_sent_at_a_time_are_refused() {
+    let mut kept = Kept::new();
+    let many: Vec<Measured> = seconds(60_000).iter().map(|(at, v)| (at - 15 * HOUR, *v)).collect();
+    // More than what sockets hold.
+    kept.put_with(0, ("a", "t"), &many, &json!({"location": "x".repeat(250)}));
+    kept.settle("a", 60_000);
+    let path = "/api/sensors/a/readings?format=ndjson";
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
+    let begin = |_| {
+        let mut stream = kept.stage.connect();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut head = [0; 15];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200 OK");
+        stream
+    };
+    let mut held: Vec<TcpStream> = (0..16).map(begin).collect();
+    let refused = kept.stage.get(path);
+    assert_eq!((refused.status, &refused.headers["retry-after"][..]), (503, "1"));
+    assert!(refused.text().contains("as many files are being sent"), "{}", refused.text());
+    // Pages and pictures hold nothing while they are sent.
+    assert_eq!(kept.stage.get("/api/sensors/a/readings?limit=10").status, 200);
+    assert_eq!(kept.stage.get(&format!("{path}&points=10")).status, 200);
+    held.pop();
+    let whole = kept.stage.get_until(path, |reply| reply.status == 200);
+    assert!(whole.is_whole);
 }
 
 #[test]

@@ -17,11 +17,16 @@ use super::wanted::{Shape, Wanted};
 use crate::serve::answer::Encodings;
 use crate::serve::body::{BrokenOff, Pages};
 use crate::serve::error::Fault;
+use crate::serve::metrics::Held;
 use crate::serve::service::Service;
 use crate::serve::table::Table;
 
 /// Rows in a page: a megabyte of text. A guess at what makes the round trips small.
 const PAGE: usize = 10_000;
+
+/// Files that are sent at a time: each holds 2 to 4 MB of rows and text while its client takes
+/// them (measured), so 64 MB together. Far more than people download at once.
+const FILES_MAX: u64 = 16;
 
 /// Text that is made while it is sent.
 pub(in crate::serve) struct Stream {
@@ -34,7 +39,7 @@ impl Stream {
     /// Begins; the first page is read before, so that what is wrong is still told by a status.
     ///
     /// # Errors
-    /// As [`Found::read`].
+    /// As [`Found::read`]; [`Fault::Unavailable`] also when too many are being sent.
     pub(in crate::serve) async fn begin(
         service: &Arc<Service>,
         wanted: &Wanted,
@@ -46,11 +51,15 @@ impl Stream {
                 return whole(service, wanted, encodings).await;
             }
         };
+        let place = service.metrics.file_begun(FILES_MAX).ok_or(Fault::Unavailable {
+            outside: "as many files are being sent as may be at a time; try again in a moment",
+            inside: String::new(),
+        })?;
         let grain = reach::choose(service, wanted).await?;
         let lines = Lines::new(wanted.format, grain, encodings);
         let is_packed = lines.is_packed();
         let merge = Merge::open(service, wanted, grain, PAGE.min(limit)).await?;
-        let flow = Flow { service: service.clone(), merge, lines, left: limit };
+        let flow = Flow { service: service.clone(), merge, lines, left: limit, _place: place };
         let pages = unfold(Some(flow), |flow| async {
             match flow?.next().await {
                 Ok((page, flow)) => Some((Ok(page), flow)),
@@ -90,6 +99,8 @@ struct Flow {
     lines: Lines,
     /// Rows that may still come.
     left: usize,
+    /// One of those that may be sent at a time, until it ends or its client has gone.
+    _place: Held,
 }
 
 impl Flow {
