@@ -134,6 +134,7 @@ pub(super) fn fault(fault: &Fault) -> Answer {
             headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
         Fault::BadRequest(_)
+        | Fault::TooMuch(_)
         | Fault::ForeignOrigin
         | Fault::ForeignHost
         | Fault::NotFound

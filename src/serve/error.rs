@@ -31,6 +31,9 @@ pub(super) enum Fault {
     /// A parameter or the request itself cannot be understood.
     #[error("{0}")]
     BadRequest(String),
+    /// The range has more than one answer is made of; windows may have less.
+    #[error("{0}")]
+    TooMuch(String),
     /// No credential, or a wrong one.
     #[error("sign in, or send an Authorization header with the API token")]
     Unauthorized,
@@ -104,7 +107,7 @@ impl Fault {
 
     pub(super) const fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::BadRequest(_) | Self::TooMuch(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
             Self::ForeignOrigin => StatusCode::FORBIDDEN,

@@ -31,7 +31,7 @@ impl Found {
     ///
     /// # Errors
     /// [`Fault::UnknownSensor`] or [`Fault::UnknownType`] when nothing is known of the sensor or
-    /// of its type; [`Fault::BadRequest`] when the range has too much, [`Fault::Unavailable`] when
+    /// of its type; [`Fault::TooMuch`] when the range has too much, [`Fault::Unavailable`] when
     /// Redis does not answer.
     pub(in crate::serve) async fn read(service: &Service, wanted: &Wanted) -> Result<Self, Fault> {
         let grain = reach::choose(service, wanted).await?;

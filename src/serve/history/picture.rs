@@ -31,7 +31,34 @@ const TOO_MANY_VALUES: &str = "readings of one type; allowed: a later `from`, or
 static PLACES: Semaphore = Semaphore::const_new(2);
 
 /// Few rows of each series, with the peaks.
+///
+/// When nobody said of what grain, and the finest has too much for one picture, of a coarser one.
 pub(super) async fn picture(
+    service: &Service,
+    wanted: &Wanted,
+    grain: Grain,
+    points: Points,
+) -> Result<Found, Fault> {
+    let mut grain = grain;
+    loop {
+        let found = of_grain(service, wanted, grain, points).await;
+        match coarser(wanted.grain, grain, &found) {
+            Some(coarser) => grain = coarser,
+            None => return found,
+        }
+    }
+}
+
+/// The grain to go on with when this one had too much; `None` when what was found stands.
+fn coarser<T>(asked: Option<Grain>, grain: Grain, found: &Result<T, Fault>) -> Option<Grain> {
+    let mut coarser = Grain::ALL.into_iter().skip_while(|it| *it != grain).skip(1);
+    match found {
+        Err(Fault::TooMuch(_)) if asked.is_none() => coarser.next(),
+        _ => None,
+    }
+}
+
+async fn of_grain(
     service: &Service,
     wanted: &Wanted,
     grain: Grain,
@@ -67,8 +94,8 @@ impl Wanted {
     /// The percentiles that are wanted; `None` when none are.
     ///
     /// # Errors
-    /// [`Fault::BadRequest`] when not all readings of the range are kept, or when they are too
-    /// many; [`Fault::Damaged`] when some cannot be decoded;
+    /// [`Fault::BadRequest`] when not all readings of the range are kept; [`Fault::TooMuch`] when
+    /// they are too many; [`Fault::Damaged`] when some cannot be decoded;
     /// [`Fault::Unavailable`] when Redis does not answer.
     pub(in crate::serve) async fn percentiles(
         &self,
@@ -115,6 +142,30 @@ async fn beside(percentiles: Vec<Percentile>, values: Vec<f64>) -> OfSeries {
 }
 
 fn check(count: usize, most: usize, what: &str) -> Result<(), Fault> {
-    let said = || Fault::BadRequest(format!("the range has more than {most} {what}"));
+    let said = || Fault::TooMuch(format!("the range has more than {most} {what}"));
     if count > most { Err(said()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Resolution;
+
+    const MINUTES: Grain = Grain::Windows(Resolution::Minute);
+    const HOURS: Grain = Grain::Windows(Resolution::Hour);
+
+    /// A month of a hundred readings a second was refused, although its windows would have done.
+    #[test]
+    fn what_has_too_much_gives_way_to_the_next_coarser_grain() {
+        let expect = |asked, grain, count, expected: Option<Grain>| {
+            let found = check(count, 8, TOO_MANY_ROWS);
+            assert_eq!(coarser(asked, grain, &found), expected, "{asked:?} {grain:?} {count}");
+        };
+        expect(None, Grain::Readings, 9, Some(MINUTES));
+        expect(None, MINUTES, 9, Some(HOURS));
+        expect(None, HOURS, 9, None);
+        expect(None, Grain::Readings, 8, None);
+        expect(Some(Grain::Readings), Grain::Readings, 9, None);
+        assert_eq!(coarser(None, Grain::Readings, &Err::<(), _>(Fault::Damaged)), None);
+    }
 }
