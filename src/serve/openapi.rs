@@ -65,6 +65,10 @@ fn operation(route: &Route, answer: (&str, Option<&str>), error: &str) -> Operat
     if let Some(name) = answer.1 {
         good = good.content("application/json", content(name));
     }
+    for media_type in route.texts {
+        let text = ObjectBuilder::new().schema_type(Type::String).build();
+        good = good.content(*media_type, ContentBuilder::new().schema(Some(text)).build());
+    }
     let bad = ResponseBuilder::new()
         .description("What is wrong, and what is allowed.")
         .content("application/json", content(error));
@@ -95,17 +99,19 @@ fn operation(route: &Route, answer: (&str, Option<&str>), error: &str) -> Operat
 }
 
 fn query_parameter(parameter: &Parameter) -> utoipa::openapi::path::Parameter {
-    let kind = match parameter.kind {
-        Kind::Text | Kind::Time => Type::String,
-        Kind::Whole => Type::Integer,
-        Kind::Switch => Type::Boolean,
+    let of_type = |kind: Type| ObjectBuilder::new().schema_type(kind);
+    let schema = match parameter.kind {
+        Kind::Text | Kind::Time => of_type(Type::String),
+        Kind::Whole(from, to) => of_type(Type::Integer).minimum(Some(from)).maximum(Some(to)),
+        Kind::OneOf(words) => of_type(Type::String).enum_values(Some(words.iter().copied())),
+        Kind::Switch => of_type(Type::Boolean),
     };
     ParameterBuilder::new()
         .name(parameter.name)
         .parameter_in(ParameterIn::Query)
         .required(Required::False)
         .description(Some(parameter.about))
-        .schema(Some(ObjectBuilder::new().schema_type(kind).build()))
+        .schema(Some(schema.build()))
         .build()
 }
 
@@ -150,6 +156,26 @@ mod tests {
         for name in mentioned.map(|rest| rest.split('"').next().unwrap()) {
             assert!(document["components"]["schemas"][name].is_object(), "{name}");
         }
+    }
+
+    #[test]
+    fn readings_are_told_as_they_are_sent() {
+        let document = serde_json::to_value(document()).unwrap();
+        let answer = &document["paths"]["/api/sensors/{id}/readings"]["get"]["responses"]["200"];
+        let types: Vec<&String> = answer["content"].as_object().unwrap().keys().collect();
+        assert_eq!(types, ["application/json", "application/x-ndjson", "text/csv"]);
+        let schemas = &document["components"]["schemas"];
+        let (list, row) = (&schemas["ReadingList"], &schemas["ReadingRow"]);
+        let is_required = |shape: &serde_json::Value, name: &str| {
+            shape["required"].as_array().unwrap().iter().any(|it| it == name)
+        };
+        assert!(is_required(list, "next") && is_required(row, "value"));
+        assert!(!is_required(list, "percentiles"));
+        let null = serde_json::json!(["number", "null"]);
+        assert_eq!(row["properties"]["value"]["type"], null);
+        let percentiles = &list["properties"]["percentiles"];
+        assert_eq!(percentiles["additionalProperties"]["additionalProperties"]["type"], null);
+        assert!(schemas.get("BTreeMap").is_none(), "a shape is named for what it is");
     }
 
     #[test]

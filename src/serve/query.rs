@@ -19,7 +19,10 @@ pub(super) struct Parameter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
-    Whole,
+    /// A whole number from the first to the second.
+    Whole(u32, u32),
+    /// One of these words.
+    OneOf(&'static [&'static str]),
     Time,
     /// Present or not.
     Switch,

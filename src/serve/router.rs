@@ -47,12 +47,14 @@ pub(super) struct Route {
     pub(super) about: &'static str,
     /// The shape of a good answer, when it is JSON.
     pub(super) answer: Option<fn(&mut Schemas) -> String>,
+    /// The media types of a good answer as text, beside JSON.
+    pub(super) texts: &'static [&'static str],
     pub(super) handler: for<'a> fn(&'a Arc<Service>, Asked) -> Reply<'a>,
 }
 
 macro_rules! routes {
     ($($method:ident $pattern:literal, $access:ident $(($any_host:ident))?, $handler:path,
-        $parameters:expr, $about:literal $(, $shape:ty)?;)*) => {
+        $parameters:expr, $about:literal $(, $shape:ty $(=> $texts:expr)?)?;)*) => {
         &[$(Route {
             method: Method::$method,
             pattern: $pattern,
@@ -61,9 +63,12 @@ macro_rules! routes {
             parameters: $parameters,
             about: $about,
             answer: routes!(# $($shape)?),
+            texts: routes!(= $($($texts)?)?),
             handler: $handler,
         },)*]
     };
+    (=) => { &[] };
+    (= $texts:expr) => { $texts };
     (#) => { None };
     (# $shape:ty) => { Some(shape::<$shape>) };
     (@) => { false };
@@ -86,7 +91,7 @@ pub(super) static ROUTES: &[Route] = routes! {
          deletion is stored. Totals stay, and a sensor that goes on sending begins anew.",
         Deleted<'static>;
     GET "/api/sensors/{id}/readings", Known, readings::list, readings::PARAMETERS,
-        "Readings of one sensor, ascending by time.", ReadingList<'static>;
+        "Readings of one sensor, ascending by time.", ReadingList<'static> => readings::TEXTS;
     GET "/api/stats", Known, stats::all, &[], "Totals, rates, lag, shards, history.", Stats;
     GET "/api/dead-letters", Known, dead_letters::list, dead_letters::PARAMETERS,
         "Messages that were set aside, newest first, with the reason.", DeadLetters;

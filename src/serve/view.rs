@@ -118,6 +118,7 @@ impl<'a> SensorRow<'a> {
 pub(super) struct SensorList<'a> {
     pub(super) sensors: Vec<SensorRow<'a>>,
     /// The `cursor` of the next page; null on the last.
+    #[schema(required = true)]
     pub(super) next: Option<String>,
     /// When the table behind the answer was last compared with Redis.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -149,6 +150,7 @@ pub(super) struct ReadingRow<'a> {
     pub(super) sensor_id: &'a str,
     pub(super) sensor_type: &'a str,
     /// A window's mean; null when its sum overflowed.
+    #[schema(value_type = Option<f64>, required = true)]
     pub(super) value: f64,
     pub(super) unit: &'a str,
     /// When a window began.

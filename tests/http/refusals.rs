@@ -121,3 +121,36 @@ fn a_cursor_that_was_tampered_with_is_refused_and_one_of_this_query_is_not() {
 fn byte(hex: &str) -> u8 {
     u8::from_str_radix(hex, 16).unwrap()
 }
+
+/// What the document says of a parameter was written in prose only.
+#[test]
+fn parameters_are_bounded_as_the_document_says() {
+    let stage = crate::stage::Stage::start();
+    let document = stage.get("/api/openapi.json").json();
+    let status = |path: &str, name: &str, value: &str| {
+        let path = path.replace("{id}", "a");
+        stage.get(&format!("{path}?{name}={value}")).status
+    };
+    let mut bounds = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for parameter in methods["get"]["parameters"].as_array().into_iter().flatten() {
+            let (name, schema) = (parameter["name"].as_str().unwrap(), &parameter["schema"]);
+            if let Some((from, to)) = schema["minimum"].as_i64().zip(schema["maximum"].as_i64()) {
+                bounds += 1;
+                for (value, is_taken) in
+                    [(from - 1, false), (from, true), (to, true), (to + 1, false)]
+                {
+                    let is_refused = status(path, name, &value.to_string()) == 400;
+                    assert_eq!(is_refused, !is_taken, "{path} {name} {value}");
+                }
+            }
+            for word in schema["enum"].as_array().into_iter().flatten() {
+                bounds += 1;
+                let word = word.as_str().unwrap();
+                assert_ne!(status(path, name, word), 400, "{path} {name} {word}");
+                assert_eq!(status(path, name, &format!("{word}x")), 400, "{path} {name} {word}");
+            }
+        }
+    }
+    assert_eq!(bounds, 5 + 4 + 3);
+}

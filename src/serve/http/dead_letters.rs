@@ -22,7 +22,7 @@ const LETTERS_DEFAULT: usize = 100;
 pub(in crate::serve) const PARAMETERS: &[Parameter] = &[Parameter {
     name: "limit",
     about: "Letters at most, 1 to 1,000; 100 unless given.",
-    kind: Kind::Whole,
+    kind: Kind::Whole(1, 1000),
 }];
 
 /// The answer.

@@ -19,7 +19,7 @@ pub(in crate::serve) const PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "hours",
         about: "How far back, 1 to 1,000,000; 24 unless given. Not with `from`.",
-        kind: Kind::Whole,
+        kind: Kind::Whole(1, 1_000_000),
     },
     Parameter { name: "type", about: "Only this type.", kind: Kind::Text },
     Parameter {
@@ -32,18 +32,18 @@ pub(in crate::serve) const PARAMETERS: &[Parameter] = &[
         name: "resolution",
         about: "`raw` (readings; default), `1m`, `1h` (windows) or `auto` (default with `points`): \
                 the finest that is kept back to `from`, else what reaches back furthest.",
-        kind: Kind::Text,
+        kind: Kind::OneOf(&["raw", "1m", "1h", "auto"]),
     },
     Parameter {
         name: "points",
         about: "At most so many rows of each type, 2 to 10,000, with the peaks. Not with `limit` \
                 or `cursor`.",
-        kind: Kind::Whole,
+        kind: Kind::Whole(2, 10_000),
     },
     Parameter {
         name: "limit",
         about: "Rows at most, 1 to 100,000 (default; CSV and NDJSON: all).",
-        kind: Kind::Whole,
+        kind: Kind::Whole(1, 100_000),
     },
     Parameter {
         name: "cursor",
@@ -59,9 +59,12 @@ pub(in crate::serve) const PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "format",
         about: "`json`, `csv` or `ndjson`; else what `Accept` prefers.",
-        kind: Kind::Text,
+        kind: Kind::OneOf(&["json", "csv", "ndjson"]),
     },
 ];
+
+/// What a good answer is beside JSON.
+pub(in crate::serve) const TEXTS: &[&str] = &["text/csv", "application/x-ndjson"];
 
 /// The answer.
 #[derive(Serialize, ToSchema)]
@@ -70,12 +73,14 @@ pub(in crate::serve) struct ReadingList<'a> {
     #[schema(value_type = Vec<ReadingRow>)]
     readings: ShownRows<'a>,
     /// The `cursor` of the next page; null on the last.
+    #[schema(required = true)]
     next: Option<&'a str>,
     /// By type: up to where these readings reach, `<shard>:<ms>-<seq>.<index>`, one per shard.
     position: &'a BTreeMap<String, String>,
     /// What the rows are: readings (`raw`), or windows (`1m`, `1h`).
     resolution: &'static str,
     /// By type and number, when they are asked for; null where there is no reading.
+    #[schema(value_type = BTreeMap<String, BTreeMap<String, Option<f64>>>, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     percentiles: Option<&'a PercentilesByType>,
 }

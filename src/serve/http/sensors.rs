@@ -27,7 +27,11 @@ pub(in crate::serve) const PARAMETERS: &[Parameter] = &[
         about: "sensor_id (default), last_reading or count; with - in front descending.",
         kind: Kind::Text,
     },
-    Parameter { name: "limit", about: "Rows at most, 1 to 10,000 (default).", kind: Kind::Whole },
+    Parameter {
+        name: "limit",
+        about: "Rows at most, 1 to 10,000 (default).",
+        kind: Kind::Whole(1, 10_000),
+    },
     Parameter { name: "cursor", about: "The `next` of the page before.", kind: Kind::Text },
 ];
 
