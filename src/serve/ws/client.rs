@@ -112,6 +112,8 @@ impl Client {
                 }
                 frame = queue.recv() => match frame {
                     Some(frame) => self.push(frame, &mut queue).await?,
+                    // The hub lets go of one that is slow, and of everybody when it stops.
+                    None if stop.is_cancelled() => return Err(Ending::Stopping),
                     None => return Err(Ending::Slow),
                 },
                 () = sleep_until(heard_at + SILENCE_MAX) => return Err(Ending::Silent),
