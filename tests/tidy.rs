@@ -64,10 +64,10 @@ const PURE: &[&str] = &[
     "aggregate/fold.rs",
     "aggregate/state.rs",
     "history/codec/",
-    "serve/ws/backlog.rs",
-    "serve/ws/conflate.rs",
-    "serve/ws/follow.rs",
-    "serve/ws/hub.rs",
+    "serve/live/backlog.rs",
+    "serve/live/conflate.rs",
+    "serve/live/follow.rs",
+    "serve/live/hub.rs",
     "embedded/simulator/fleet.rs",
 ];
 const SAYS_PURE: &str = "No I/O, no clock";

@@ -20,11 +20,11 @@ use super::block_faults::BlockFaults;
 use super::config::{Deps, ServeConfig};
 use super::error::Error;
 use super::host::{HostRules, PublicUrl};
+use super::live::{self, Door};
 use super::metrics::Metrics;
 use super::rates::Rates;
 use super::refresh;
 use super::service::Service;
-use super::ws::{self, Door};
 
 /// Connections at a time: the 10,000 WebSockets of design §10, and room for requests.
 const CONNECTIONS_MAX: usize = 12_288;
@@ -96,7 +96,7 @@ impl Server {
             deps,
         });
         tasks.spawn(refresh::keep_fresh(service.clone(), catalogue));
-        tasks.spawn(ws::run(service.clone(), inbox));
+        tasks.spawn(live::run(service.clone(), inbox));
         accept(&listener, &service).await;
         drop(listener);
         tasks.close();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hyper::StatusCode;
 use metrics::{Counter, Gauge, counter, gauge};
 
-use super::ws::{Counts, Ending};
+use super::live::{Counts, Ending};
 
 /// The room's metrics.
 pub(super) struct Metrics {

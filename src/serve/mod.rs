@@ -20,6 +20,7 @@ mod history;
 mod host;
 mod http;
 mod listing;
+mod live;
 mod metrics;
 mod moment;
 mod openapi;

@@ -20,12 +20,12 @@ use super::block_faults::BlockFaults;
 use super::config::{Deps, ServeConfig};
 use super::error::Fault;
 use super::host::HostRules;
+use super::live::Door;
 use super::metrics::Metrics;
 use super::query::Query;
 use super::rates::Rates;
 use super::router::{self, Access, Found, Route};
 use super::table::Table;
-use super::ws::Door;
 use crate::stream::ShardKeys;
 
 /// The longest address (reliability §5).

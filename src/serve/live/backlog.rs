@@ -5,7 +5,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::event::{self, Frame};
+use super::event;
+use super::frame::Frame;
 use super::hub::{Action, ClientId, Counts, Observed};
 use super::patterns::Patterns;
 use crate::reading::UnixMillis;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::event::{self, Frame};
+use super::event;
+use super::frame::Frame;
 use crate::serve::history::{Found, Points, ShownRows, Wanted};
 use crate::serve::http::sensors::{ROWS_MAX, check_loaded};
 use crate::serve::listing::{Filter, Sort, select};
@@ -24,7 +25,7 @@ pub(super) async fn all_stats(service: &Arc<Service>) -> Frame {
             return event::error(&format!("request_all_stats: {fault}"));
         }
         let (page, next) = select(&rows, &Filter::default(), Sort::default(), None, ROWS_MAX);
-        event::frame("sensor_stats", &SensorList::new(&page, next, rows.as_of))
+        Frame::new("sensor_stats", &SensorList::new(&page, next, rows.as_of))
     };
     service.table.at_length(look).await
 }
@@ -45,7 +46,7 @@ pub(super) async fn sensor_data(service: &Arc<Service>, sensor_id: &str, hours: 
             position: &found.position,
             resolution: found.resolution(),
         };
-        event::frame("sensor_history", &history)
+        Frame::new("sensor_history", &history)
     };
     service.table.at_length(look).await
 }

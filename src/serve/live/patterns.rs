@@ -9,7 +9,7 @@ const ENTRY_BYTES_MAX: usize = 129;
 
 /// A set of entries, each `*`, an id, or a prefix that ends in `*`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Patterns {
+pub(in crate::serve) struct Patterns {
     ids: BTreeSet<String>,
     /// Without their `*`; the empty one fits everything.
     prefixes: BTreeSet<String>,

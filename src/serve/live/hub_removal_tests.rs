@@ -9,7 +9,7 @@ fn told(actions: &[Action], client: ClientId) -> Vec<(String, Option<f64>)> {
         if let Action::Send(id, frame) = action
             && *id == client
         {
-            let json: serde_json::Value = serde_json::from_str(frame.0.as_str()).unwrap();
+            let json: serde_json::Value = serde_json::from_str(frame.text()).unwrap();
             let is_removal = json["event"] == "sensor_removed";
             let data = &json["data"];
             assert_eq!(data["value"].is_null(), is_removal);

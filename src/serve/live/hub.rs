@@ -14,7 +14,8 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::backlog::{Client, Time};
-use super::event::{self, Frame};
+use super::event;
+use super::frame::Frame;
 use super::patterns::Patterns;
 use super::places::Places;
 use crate::reading::{SeriesKey, UnixMillis};

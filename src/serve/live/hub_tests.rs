@@ -46,7 +46,7 @@ fn shown(actions: &[Action], client: ClientId) -> Vec<(String, f64)> {
         if let Action::Send(id, frame) = action
             && *id == client
         {
-            let json: serde_json::Value = serde_json::from_str(frame.0.as_str()).unwrap();
+            let json: serde_json::Value = serde_json::from_str(frame.text()).unwrap();
             let data = &json["data"];
             shown.push((
                 data["sensor_id"].as_str().unwrap().to_owned(),
@@ -104,7 +104,7 @@ fn one_encoding_is_shared_by_all() {
     let frames: Vec<_> = actions
         .iter()
         .map(|action| match action {
-            Action::Send(_, frame) => frame.0.as_str().as_ptr(),
+            Action::Send(_, frame) => frame.text().as_ptr(),
             Action::CloseSlow(_) => panic!("nobody is slow"),
         })
         .collect();
@@ -251,7 +251,7 @@ impl World {
             queue.push_back(frame.clone());
             let bytes: usize = queue.iter().map(Frame::len).sum();
             prop_assert!(bytes <= QUEUE_BYTES_MAX || queue.len() == 1);
-            let json: serde_json::Value = serde_json::from_str(frame.0.as_str()).unwrap();
+            let json: serde_json::Value = serde_json::from_str(frame.text()).unwrap();
             let sensor = json["data"]["sensor_id"].as_str().unwrap().to_owned();
             if json["event"] == "sensor_removed" {
                 self.last.remove(&(*id, sensor));

@@ -10,7 +10,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::backlog::QUEUE_FRAMES_MAX;
-use super::event::{self, Frame};
+use super::event;
+use super::frame::Frame;
 use super::hub::{Action, Change, ClientId, Counts, Hub};
 use super::listen::{Heard, follow};
 use super::patterns::Patterns;

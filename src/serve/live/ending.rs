@@ -1,10 +1,8 @@
-//! Why a WebSocket ends: the codes and reasons that clients see.
+//! Why a live connection ends: the codes and reasons that clients see.
 
 use metrics::{Counter, counter};
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-/// Why a WebSocket ends.
+/// Why a live connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::serve) enum Ending {
     /// The client closed it, or went away.
@@ -69,22 +67,21 @@ impl Ending {
         counter!("streamgauge_websocket_ended_total", "reason" => self.name())
     }
 
-    /// What is sent at the end; nothing to a client that left.
-    pub(super) fn frame(self) -> Option<CloseFrame> {
-        let code = match self {
-            Self::Left => return None,
-            Self::Stopping => CloseCode::Away,
-            Self::Protocol => CloseCode::Protocol,
-            Self::NotText => CloseCode::Unsupported,
-            Self::NotUtf8 => CloseCode::Invalid,
-            Self::TooMany => CloseCode::Policy,
-            Self::TooLarge => CloseCode::Size,
-            Self::TryAgain => CloseCode::Again,
-            Self::Slow => CloseCode::Library(4000),
-            Self::SignedOut => CloseCode::Library(4001),
-            Self::Silent => CloseCode::Library(4002),
-        };
-        Some(CloseFrame { code, reason: self.name().into() })
+    /// The close code of a WebSocket (RFC 6455 §7.4); none to a client that left.
+    pub(in crate::serve) const fn code(self) -> Option<u16> {
+        match self {
+            Self::Left => None,
+            Self::Stopping => Some(1001),
+            Self::Protocol => Some(1002),
+            Self::NotText => Some(1003),
+            Self::NotUtf8 => Some(1007),
+            Self::TooMany => Some(1008),
+            Self::TooLarge => Some(1009),
+            Self::TryAgain => Some(1013),
+            Self::Slow => Some(4000),
+            Self::SignedOut => Some(4001),
+            Self::Silent => Some(4002),
+        }
     }
 }
 

@@ -1,0 +1,112 @@
+//! What is told to clients: `{"event":"…","data":{…}}`.
+
+use serde::Serialize;
+
+use super::frame::Frame;
+use super::hub::Observed;
+use crate::serve::view::{Moment, ReadingRow};
+use crate::shard::ShardId;
+
+/// `sensor_update`.
+pub(super) fn sensor_update(observed: &Observed) -> Frame {
+    #[derive(Serialize)]
+    struct Update<'a> {
+        #[serde(flatten)]
+        reading: ReadingRow<'a>,
+        position: String,
+    }
+    let attributes = &observed.attributes;
+    let reading = ReadingRow {
+        sensor_id: &observed.series.sensor_id,
+        sensor_type: &observed.series.sensor_type,
+        value: observed.value,
+        unit: &attributes.unit,
+        timestamp: Moment(observed.measured_at),
+        location: attributes.location.as_deref(),
+        metadata: &attributes.metadata,
+        min: None,
+        max: None,
+        count: None,
+    };
+    let position = format!("{}:{}", observed.shard.0, observed.position);
+    Frame::new("sensor_update", &Update { reading, position })
+}
+
+/// `status`.
+pub(super) fn status(message: &str, position: &str) -> Frame {
+    #[derive(Serialize)]
+    struct Status<'a> {
+        message: &'a str,
+        position: &'a str,
+        version: &'static str,
+    }
+    Frame::new("status", &Status { message, position, version: env!("CARGO_PKG_VERSION") })
+}
+
+/// `sensor_removed`.
+pub(super) fn sensor_removed(sensor_id: &str) -> Frame {
+    #[derive(Serialize)]
+    struct Removed<'a> {
+        sensor_id: &'a str,
+    }
+    Frame::new("sensor_removed", &Removed { sensor_id })
+}
+
+/// `error`.
+pub(super) fn error(message: &str) -> Frame {
+    #[derive(Serialize)]
+    struct Error<'a> {
+        message: &'a str,
+    }
+    Frame::new("error", &Error { message })
+}
+
+/// `gap`.
+pub(super) fn gap(shard: ShardId) -> Frame {
+    #[derive(Serialize)]
+    struct Gap {
+        shard: u16,
+    }
+    Frame::new("gap", &Gap { shard: shard.0 })
+}
+
+/// `reset`.
+pub(super) fn reset() -> Frame {
+    #[derive(Serialize)]
+    struct Reset {}
+    Frame::new("reset", &Reset {})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reading::{SeriesKey, UnixMillis};
+    use crate::serve::view::Attributes;
+    use crate::stream::{EntryId, Position};
+
+    #[test]
+    fn an_update_has_the_keys_of_history_and_a_position() {
+        let observed = Observed {
+            series: SeriesKey { sensor_id: "a".into(), sensor_type: "t".into() },
+            value: 1.5,
+            measured_at: UnixMillis(0),
+            attributes: Attributes::default(),
+            shard: ShardId(3),
+            position: Position { entry: EntryId { ms: 7, seq: 0 }, index: 5 },
+        };
+        assert_eq!(
+            sensor_update(&observed).text(),
+            r#"{"event":"sensor_update","data":{"sensor_id":"a","sensor_type":"t","value":1.5,"#
+                .to_owned()
+                + r#""unit":"","timestamp":"1970-01-01T00:00:00.000Z","location":null,"#
+                + r#""metadata":{},"position":"3:7-0.5"}}"#
+        );
+        assert_eq!(gap(ShardId(2)).text(), r#"{"event":"gap","data":{"shard":2}}"#);
+        assert_eq!(
+            sensor_removed("a\"b").text(),
+            r#"{"event":"sensor_removed","data":{"sensor_id":"a\"b"}}"#
+        );
+        assert_eq!(reset().text(), r#"{"event":"reset","data":{}}"#);
+        assert_eq!(error("x").text(), r#"{"event":"error","data":{"message":"x"}}"#);
+    }
+}

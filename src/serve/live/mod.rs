@@ -1,0 +1,33 @@
+//! Live readings: from the streams to every client that wants them.
+//!
+//! In: entries, read along with the aggregation; what clients wish. Out: frames, encoded once and
+//! shared, to every client that wants the series.
+//! Refused: events that are not known, too large or too many; clients that do not keep up.
+//! Knows nothing of: what a client is connected with; credentials; how readings are counted.
+//!
+//! [`hub`], [`conflate`] and [`follow`] are state machines without runtime, clock or I/O;
+//! [`desk`], [`listen`] and [`seat`] connect them to the world.
+
+mod answers;
+mod backlog;
+mod conflate;
+mod desk;
+mod ending;
+mod event;
+mod follow;
+mod frame;
+mod hub;
+mod listen;
+mod patterns;
+mod places;
+mod rate;
+mod seat;
+mod wish;
+
+pub(super) use desk::{Door, run};
+pub(super) use ending::Ending;
+pub(super) use frame::Frame;
+pub(super) use hub::Counts;
+pub(super) use rate::Rate;
+pub(super) use seat::Seat;
+pub(super) use wish::Wish;
