@@ -25,6 +25,7 @@ mod metrics;
 mod moment;
 mod openapi;
 mod query;
+mod quiet;
 mod rates;
 mod readiness;
 mod refresh;

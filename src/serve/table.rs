@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::Semaphore;
 
+use super::quiet::Status;
 use super::view::{Attributes, NO_ATTRIBUTES};
 use crate::aggregate::state::State;
 use crate::reading::{SeriesKey, UnixMillis};
@@ -56,6 +57,8 @@ pub(super) struct Merged<'a> {
     pub(super) statistics: Statistics,
     /// Of the part with the latest reading.
     pub(super) attributes: Option<&'a Attributes>,
+    /// `None` until it can be judged.
+    pub(super) status: Option<Status>,
 }
 
 impl Table {
@@ -219,7 +222,8 @@ fn merge<'a>(series: &'a SeriesKey, parts: &'a [Part]) -> Merged<'a> {
             latest = Some(part);
         }
     }
-    Merged { series, statistics, attributes: latest.and_then(|part| part.attributes.as_deref()) }
+    let attributes = latest.and_then(|part| part.attributes.as_deref());
+    Merged { series, statistics, attributes, status: None }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 pub(super) use super::moment::Moment;
+use super::quiet::Status;
 use super::table::Merged;
 use crate::reading::{Reading, UnixMillis};
 use crate::statistic::Statistics;
@@ -91,7 +92,7 @@ pub(super) struct SensorRow<'a> {
 
 impl<'a> SensorRow<'a> {
     pub(super) fn new(merged: &'a Merged<'a>) -> Self {
-        let Merged { series, statistics, attributes } = merged;
+        let Merged { series, statistics, attributes, status } = merged;
         let attributes = attributes.unwrap_or_else(|| &NO_ATTRIBUTES);
         let Statistics { moments, extent, ends } = statistics;
         let known = moments.count > 0;
@@ -108,7 +109,7 @@ impl<'a> SensorRow<'a> {
             count: moments.count,
             last_value: known.then_some(ends.last_value),
             last_reading: known.then_some(Moment(ends.last_at)),
-            status: None,
+            status: status.map(Status::name),
         }
     }
 }
@@ -188,7 +189,7 @@ mod tests {
         statistics: &Statistics,
         attributes: Option<&'a Attributes>,
     ) -> Merged<'a> {
-        Merged { series, statistics: statistics.clone(), attributes }
+        Merged { series, statistics: statistics.clone(), attributes, status: None }
     }
 
     fn series() -> SeriesKey {
