@@ -7,16 +7,16 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo};
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo};
 use tokio::sync::Mutex;
 
 use super::error::Error;
 use crate::backoff::Backoff;
 
 /// How long connecting may take. A guess: a LAN answers in milliseconds.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a reply may take. A guess: above a slow fsync or a fork, below anybody's patience.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where Redis is.
 #[derive(Clone, Debug)]
@@ -43,22 +43,20 @@ impl Server {
         Ok(Self { client })
     }
 
-    /// A fresh connection for ordinary commands.
+    /// The address as it was understood.
+    pub(super) fn info(&self) -> &ConnectionInfo {
+        self.client.get_connection_info()
+    }
+
+    /// A fresh connection for commands that are answered at once. Those that block have
+    /// [`super::blocking::Blocking`].
     ///
     /// # Errors
     /// [`Error::Redis`] when there is no answer in time.
     pub async fn connect(&self) -> Result<MultiplexedConnection, Error> {
-        self.connect_blocking(Duration::ZERO).await
-    }
-
-    /// A fresh connection for commands that block up to `block`; use it for nothing else.
-    ///
-    /// # Errors
-    /// [`Error::Redis`] when there is no answer in time.
-    pub async fn connect_blocking(&self, block: Duration) -> Result<MultiplexedConnection, Error> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(REPLY_TIMEOUT + block));
+            .set_response_timeout(Some(REPLY_TIMEOUT));
         Ok(self.client.get_multiplexed_async_connection_with_config(&config).await?)
     }
 }

@@ -1,18 +1,16 @@
 //! Reading a shard's stream as the one consumer of its owner.
-//!
-//! The reply is taken apart by moving its bytes out; the client's own reply type would copy every
-//! topic and payload.
 
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Value};
+use redis::Cmd;
 
+use super::blocking::Blocking;
 use super::connection::Server;
 use super::entry::Entry;
 use super::error::Error;
 use super::keys::{GROUP, ShardKeys};
 use super::position::EntryId;
+use super::reply::{Reply, Unreadable};
 
 /// Entries claimed with one XAUTOCLAIM.
 const CLAIM_COUNT: usize = 64;
@@ -33,14 +31,17 @@ pub struct Consumer {
     keys: ShardKeys,
     name: String,
     block_max: Duration,
-    connection: Option<MultiplexedConnection>,
+    connection: Option<Blocking>,
+    /// Entries claimed at a time: fewer after a claim that failed, because what is too much for
+    /// one reply would be too much again.
+    claim_count: usize,
 }
 
 impl Consumer {
     /// Not connected yet. No read will block longer than `block_max`.
     #[must_use]
     pub const fn new(server: Server, keys: ShardKeys, name: String, block_max: Duration) -> Self {
-        Self { server, keys, name, block_max, connection: None }
+        Self { server, keys, name, block_max, connection: None, claim_count: CLAIM_COUNT }
     }
 
     /// Reads up to `count` new entries; they are pending for this consumer from then on.
@@ -58,19 +59,8 @@ impl Consumer {
             command.arg("BLOCK").arg(u64::try_from(wait).unwrap_or(u64::MAX).max(1));
         }
         command.arg("STREAMS").arg(&self.keys.stream).arg(">");
-        match self.ask(&command).await? {
-            Value::Nil => Ok(Vec::new()),
-            Value::Array(streams) => {
-                let mut entries = Vec::new();
-                for stream in streams {
-                    let parts = array(stream).and_then(|parts| <[Value; 2]>::try_from(parts).ok());
-                    let [_, stream] = parts.ok_or_else(|| self.foreign("a reply of XREADGROUP"))?;
-                    self.take_entries(stream, &mut entries)?;
-                }
-                Ok(entries)
-            }
-            _ => Err(self.foreign("a reply of XREADGROUP")),
-        }
+        let mut reply = self.ask(&command).await?;
+        read(&mut reply).map_err(|cause| self.foreign(cause, "XREADGROUP"))
     }
 
     /// Takes over everything that is pending with anybody, in the order of ids.
@@ -79,76 +69,61 @@ impl Consumer {
     /// [`Error`]: what was claimed stays pending for this consumer; claim again.
     pub async fn claim_everything(&mut self) -> Result<Vec<Entry>, Error> {
         let mut entries = Vec::new();
-        let mut cursor = b"0-0".to_vec();
+        let mut cursor = EntryId::ZERO;
         loop {
+            let count = self.claim_count;
+            self.claim_count = (count / 2).max(1);
             let mut command = redis::cmd("XAUTOCLAIM");
-            command.arg(&self.keys.stream).arg(GROUP).arg(&self.name).arg(0).arg(&cursor[..]);
-            command.arg("COUNT").arg(CLAIM_COUNT);
-            let reply = array(self.ask(&command).await?);
-            let mut reply = reply.ok_or_else(|| self.foreign("a reply of XAUTOCLAIM"))?.into_iter();
-            let (Some(Value::BulkString(next)), Some(claimed)) = (reply.next(), reply.next())
-            else {
-                return Err(self.foreign("a reply of XAUTOCLAIM"));
-            };
-            self.take_entries(claimed, &mut entries)?;
-            if next == b"0-0" {
+            command.arg(&self.keys.stream).arg(GROUP).arg(&self.name).arg(0);
+            command.arg(cursor.to_string()).arg("COUNT").arg(count);
+            let mut reply = self.ask(&command).await?;
+            self.claim_count = count;
+            let claimed = claimed(&mut reply);
+            let (next, claimed) = claimed.map_err(|cause| self.foreign(cause, "XAUTOCLAIM"))?;
+            entries.extend(claimed);
+            if next == EntryId::ZERO {
+                self.claim_count = CLAIM_COUNT;
                 return Ok(entries);
             }
             cursor = next;
         }
     }
 
-    async fn ask(&mut self, command: &Cmd) -> Result<Value, Error> {
+    async fn ask(&mut self, command: &Cmd) -> Result<Reply, Error> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.server.connect_blocking(self.block_max).await?,
+            None => Blocking::connect(&self.server, self.block_max).await?,
         };
         // Only a connection that answered is used again: on one that timed out, or whose future
         // was dropped, the next reply would be the late one.
-        let value: Value = command.query_async(&mut connection).await?;
+        let reply = connection.ask(command).await?;
         self.connection = Some(connection);
-        Ok(value)
+        Ok(reply)
     }
 
-    fn take_entries(&self, list: Value, entries: &mut Vec<Entry>) -> Result<(), Error> {
-        let list = array(list).ok_or_else(|| self.foreign("entries"))?;
-        entries.reserve(list.len());
-        for entry in list {
-            // A deleted entry that is still pending is answered as nil by old servers.
-            if !matches!(entry, Value::Nil) {
-                entries.push(take_entry(entry).ok_or_else(|| self.foreign("an entry"))?);
-            }
+    fn foreign(&self, cause: Unreadable, command: &str) -> Error {
+        Error::Foreign { key: self.keys.stream.clone(), what: format!("{command}: {cause}") }
+    }
+}
+
+/// Entries of the one stream that was asked for; none when the wait was in vain.
+fn read(reply: &mut Reply) -> Result<Vec<Entry>, Unreadable> {
+    match reply.array()? {
+        None | Some(0) => Ok(Vec::new()),
+        Some(1) => {
+            reply.stream()?;
+            reply.entries()
         }
-        Ok(())
-    }
-
-    fn foreign(&self, what: &str) -> Error {
-        Error::Foreign { key: self.keys.stream.clone(), what: format!("{what} of unknown shape") }
+        Some(_) => Err(Unreadable::Shape),
     }
 }
 
-pub(super) fn array(value: Value) -> Option<Vec<Value>> {
-    match value {
-        Value::Array(values) => Some(values),
-        _ => None,
+/// Where to go on, and what was claimed. What else is said, ids of entries that are deleted, says
+/// nothing to us.
+fn claimed(reply: &mut Reply) -> Result<(EntryId, Vec<Entry>), Unreadable> {
+    if reply.array()?.is_none_or(|parts| parts < 2) {
+        return Err(Unreadable::Shape);
     }
-}
-
-pub(super) fn take_entry(value: Value) -> Option<Entry> {
-    let [id, pairs] = <[Value; 2]>::try_from(array(value)?).ok()?;
-    let Value::BulkString(id) = id else { return None };
-    let mut values = match pairs {
-        Value::Array(values) => values.into_iter(),
-        Value::Nil => Vec::new().into_iter(),
-        _ => return None,
-    };
-    let mut pairs = Vec::with_capacity(values.len() / 2);
-    while let Some(field) = values.next() {
-        let (Value::BulkString(field), Some(Value::BulkString(payload))) = (field, values.next())
-        else {
-            return None;
-        };
-        pairs.push((field, payload));
-    }
-    Some(Entry::new(EntryId::parse(&id)?, pairs))
+    let next = EntryId::parse(reply.string()?).ok_or(Unreadable::Shape)?;
+    Ok((next, reply.entries()?))
 }

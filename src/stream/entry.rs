@@ -6,6 +6,7 @@
 //! other field begins with NUL, which no topic can hold: flags byte, LEB128 milliseconds after
 //! the entry's time, what the flags add in the order of their bits, then the topic.
 
+use bytes::Bytes;
 use redis::Cmd;
 
 use super::position::EntryId;
@@ -143,22 +144,92 @@ fn write_flagged(message: &Message<'_>, after_ms: i64, field: &mut Vec<u8>) {
     field.extend_from_slice(message.topic.as_bytes());
 }
 
+/// A range of the buffer that an entry was read into.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// `None` when it lies beyond the 4 GiB that are told apart.
+    pub(super) fn new(start: usize, end: usize) -> Option<Self> {
+        Some(Self { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
+    }
+
+    /// The bytes there.
+    pub(super) fn of(self, buffer: &[u8]) -> &[u8] {
+        buffer.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+
+    const fn len(self) -> usize {
+        self.end.saturating_sub(self.start) as usize
+    }
+}
+
+/// Where a field and its value lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pair {
+    pub(super) field: Span,
+    pub(super) payload: Span,
+}
+
 /// One entry as it was read: ids, header, and the pairs behind the header.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// All entries of a reply share the buffer that it came in, and keep it as long as any of them
+/// lives. That is right because nobody keeps one: the owner folds all that it read together before
+/// it reads on and keeps numbers and ids (`aggregate/owner.rs`; what becomes a dead letter is
+/// copied), and whoever follows the streams makes readings of them at once. Who wants to keep a
+/// message longer must copy it.
+#[derive(Clone)]
 pub struct Entry {
     /// Its id.
     pub id: EntryId,
     /// `None` when it is not one of ours; its pairs are then all that is known.
     pub header: Option<Header>,
-    pairs: Vec<(Vec<u8>, Vec<u8>)>,
+    buffer: Bytes,
+    pairs: Vec<Pair>,
+    /// Of fields and payloads together.
+    bytes: usize,
+}
+
+/// Never what a message says, which may be anybody's secret.
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { id, header, pairs, bytes, .. } = self;
+        let mut entry = f.debug_struct("Entry");
+        entry.field("id", id).field("header", header).field("messages", &pairs.len());
+        entry.field("bytes", bytes).finish_non_exhaustive()
+    }
 }
 
 impl Entry {
-    /// Takes an entry apart. One without a readable header keeps all its pairs.
+    /// Takes an entry apart that came as strings of its own, which are copied.
     #[must_use]
-    pub fn new(id: EntryId, mut pairs: Vec<(Vec<u8>, Vec<u8>)>) -> Self {
+    pub fn new(id: EntryId, pairs: Vec<(Vec<u8>, Vec<u8>)>) -> Self {
+        let mut buffer = Vec::new();
+        let mut copy = |bytes: &[u8]| {
+            let start = buffer.len();
+            buffer.extend_from_slice(bytes);
+            Span::new(start, buffer.len())
+        };
+        // Redis sends no string of more than 512 MiB, nor an entry of 4 GiB.
+        let nothing = Span { start: 0, end: 0 };
+        let pairs = pairs.iter().map(|(field, payload)| Pair {
+            field: copy(field).unwrap_or(nothing),
+            payload: copy(payload).unwrap_or(nothing),
+        });
+        let pairs = pairs.collect();
+        Self::within(id, buffer.into(), pairs)
+    }
+
+    /// Takes an entry apart whose pairs lie in `buffer`. One without a readable header keeps all
+    /// its pairs.
+    pub(super) fn within(id: EntryId, buffer: Bytes, mut pairs: Vec<Pair>) -> Self {
         let header = match pairs.first() {
-            Some((field, value)) if field == HEADER => Header::parse(value),
+            Some(first) if first.field.of(&buffer) == HEADER => {
+                Header::parse(first.payload.of(&buffer))
+            }
             Some(_) | None => None,
         };
         // A header that promises another number of messages was not written by us.
@@ -166,7 +237,8 @@ impl Entry {
         if header.is_some() {
             pairs.remove(0);
         }
-        Self { id, header, pairs }
+        let bytes = pairs.iter().map(|pair| pair.field.len() + pair.payload.len()).sum();
+        Self { id, header, buffer, pairs, bytes }
     }
 
     /// How many messages it carries.
@@ -183,8 +255,8 @@ impl Entry {
 
     /// Bytes of fields and payloads: about what it takes in the stream.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.pairs.iter().map(|(field, payload)| field.len() + payload.len()).sum()
+    pub const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The messages in order; the index is their place in the entry. A message with a flag that
@@ -196,7 +268,8 @@ impl Entry {
             None => UnixMillis(i64::try_from(self.id.ms).unwrap_or(i64::MAX)),
         };
         let ours = self.header.is_some();
-        self.pairs.iter().map(move |(field, payload)| {
+        self.pairs.iter().map(move |pair| {
+            let (field, payload) = (pair.field.of(&self.buffer), pair.payload.of(&self.buffer));
             let message = match field.split_first() {
                 Some((0, flagged)) if ours => parse_flagged(flagged, received_at)
                     .filter(|message| is_readable(message, payload)),

@@ -5,6 +5,7 @@
 //! Refused: nothing; what the doors refused travels as a flag.
 //! Knows nothing of: payload formats, statistics, browsers.
 
+mod blocking;
 pub mod catalogue;
 pub mod commit;
 mod connection;
@@ -25,6 +26,7 @@ pub mod ownership;
 mod position;
 pub mod producer;
 mod random;
+pub mod reply;
 pub mod tail;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -4,19 +4,21 @@
 
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 
+use super::blocking::Blocking;
 use super::connection::{Link, Server};
-use super::consumer::{array, take_entry};
 use super::entry::Entry;
 use super::error::Error;
 use super::keys::ShardKeys;
 use super::position::EntryId;
+use super::reply::{Reply, Unreadable};
 use crate::shard::ShardId;
 
 /// Entries read of one shard at a time: 16,384 messages, about 2 MiB of the usual ones.
 const ENTRIES_PER_READ: usize = 32;
+/// Entries read at a time of all shards, of 1 MiB at most unless one message is larger.
+const ENTRIES_PER_REPLY: usize = 256;
 /// A read that finds nothing ends after this.
 const BLOCK: Duration = Duration::from_millis(500);
 
@@ -29,14 +31,22 @@ pub struct Tail {
     keys: Vec<ShardKeys>,
     /// The last entry read of each shard.
     reached: Vec<EntryId>,
-    connection: Option<MultiplexedConnection>,
+    connection: Option<Blocking>,
+    /// Entries asked for of each shard: fewer after a read that failed, because what is too much
+    /// for one reply would be too much again.
+    count: usize,
 }
 
 impl Tail {
     /// Follows `keys` from behind the entries `from`.
     #[must_use]
     pub fn new(server: Server, keys: Vec<ShardKeys>, from: Vec<EntryId>) -> Self {
-        Self { server, keys, reached: from, connection: None }
+        let count = Self::count_max(keys.len());
+        Self { server, keys, reached: from, connection: None, count }
+    }
+
+    fn count_max(shards: usize) -> usize {
+        (ENTRIES_PER_REPLY / shards.max(1)).clamp(1, ENTRIES_PER_READ)
     }
 
     /// The last entry read of each shard.
@@ -54,7 +64,7 @@ impl Tail {
     /// Safe: what was read by a dropped future is read again.
     pub async fn read(&mut self) -> Result<Vec<Read>, Error> {
         let mut command = redis::cmd("XREAD");
-        command.arg("COUNT").arg(ENTRIES_PER_READ);
+        command.arg("COUNT").arg(self.count);
         command.arg("BLOCK").arg(u64::try_from(BLOCK.as_millis()).unwrap_or(u64::MAX));
         command.arg("STREAMS");
         for keys in &self.keys {
@@ -63,31 +73,39 @@ impl Tail {
         for reached in &self.reached {
             command.arg(reached.to_string());
         }
-        let reply = self.ask(&command).await?;
-        let mut reads = Vec::new();
-        for stream in array(reply).unwrap_or_default() {
-            let parts = array(stream).and_then(|parts| <[Value; 2]>::try_from(parts).ok());
-            let Some([Value::BulkString(name), entries]) = parts else { return Err(foreign("")) };
-            let place = self.keys.iter().position(|keys| keys.stream.as_bytes() == name);
-            let Some(place) = place else { return Err(foreign("")) };
-            let entries = take_entries(entries, &self.keys[place])?;
+        let count = self.count;
+        self.count = (count / 2).max(1);
+        let mut reply = self.ask(&command).await?;
+        self.count = Self::count_max(self.keys.len()).min(2 * count);
+        let reads = self.take(&mut reply).map_err(|cause| foreign("", cause))?;
+        for (place, _, entries) in &reads {
             if let Some(last) = entries.last() {
-                self.reached[place] = last.id;
+                self.reached[*place] = last.id;
             }
-            reads.push((place, self.keys[place].shard, entries));
         }
         Ok(reads)
     }
 
-    async fn ask(&mut self, command: &Cmd) -> Result<Value, Error> {
+    fn take(&self, reply: &mut Reply) -> Result<Vec<Read>, Unreadable> {
+        let mut reads = Vec::new();
+        for _ in 0..reply.array()?.unwrap_or(0) {
+            let name = reply.stream()?;
+            let place = self.keys.iter().position(|keys| keys.stream.as_bytes() == name);
+            let place = place.ok_or(Unreadable::Shape)?;
+            reads.push((place, self.keys[place].shard, reply.entries()?));
+        }
+        Ok(reads)
+    }
+
+    async fn ask(&mut self, command: &Cmd) -> Result<Reply, Error> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.server.connect_blocking(BLOCK).await?,
+            None => Blocking::connect(&self.server, BLOCK).await?,
         };
         // Only a connection that answered is used again.
-        let value: Value = command.query_async(&mut connection).await?;
+        let reply = connection.ask(command).await?;
         self.connection = Some(connection);
-        Ok(value)
+        Ok(reply)
     }
 }
 
@@ -109,10 +127,30 @@ pub async fn between(
 }
 
 fn take_entries(list: Value, keys: &ShardKeys) -> Result<Vec<Entry>, Error> {
-    let list = array(list).ok_or_else(|| foreign(&keys.stream))?;
-    list.into_iter().map(|entry| take_entry(entry).ok_or_else(|| foreign(&keys.stream))).collect()
+    let entries = match list {
+        Value::Array(list) => list.into_iter().map(take_entry).collect(),
+        _ => None,
+    };
+    entries.ok_or_else(|| foreign(&keys.stream, Unreadable::Shape))
 }
 
-fn foreign(key: &str) -> Error {
-    Error::Foreign { key: key.to_owned(), what: "entries of unknown shape".to_owned() }
+fn take_entry(value: Value) -> Option<Entry> {
+    let Value::Array(parts) = value else { return None };
+    let [Value::BulkString(id), Value::Array(values)] = <[Value; 2]>::try_from(parts).ok()? else {
+        return None;
+    };
+    let mut pairs = Vec::with_capacity(values.len() / 2);
+    let mut values = values.into_iter();
+    while let Some(field) = values.next() {
+        let (Value::BulkString(field), Some(Value::BulkString(payload))) = (field, values.next())
+        else {
+            return None;
+        };
+        pairs.push((field, payload));
+    }
+    Some(Entry::new(EntryId::parse(&id)?, pairs))
+}
+
+fn foreign(key: &str, cause: Unreadable) -> Error {
+    Error::Foreign { key: key.to_owned(), what: cause.to_string() }
 }

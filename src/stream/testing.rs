@@ -1,5 +1,6 @@
 //! A Redis of a test's own: a child on a unix socket in a directory that goes with it.
 
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -37,10 +38,14 @@ impl RedisServer {
         started
     }
 
+    /// Its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join("redis.sock")
+    }
+
     /// Where it is.
     pub fn server(&self) -> Server {
-        let socket = self.directory.path().join("redis.sock");
-        Server::new(&format!("unix://{}", socket.display())).unwrap()
+        Server::new(&format!("unix://{}", self.socket().display())).unwrap()
     }
 
     /// A fresh link to it.
