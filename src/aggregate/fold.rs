@@ -235,6 +235,10 @@ impl Fold {
             StoredReading { measured_at: reading.measured_at, value: reading.value, attributes };
         let series = &mut self.table[reading.slot];
         series.state.statistics.fold(reading.value, reading.measured_at);
+        if !is_new {
+            let gap_ms = position.entry.ms.saturating_sub(series.state.applied.entry.ms);
+            series.state.interval = series.state.interval.after(gap_ms);
+        }
         series.state.applied = position;
         series.open.keep(stored, now);
         let mut is_in_window = false;

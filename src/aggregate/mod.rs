@@ -8,6 +8,7 @@ mod batch;
 mod deletion;
 mod episodes;
 mod fold;
+pub mod interval;
 mod keeper;
 mod load;
 mod metrics;

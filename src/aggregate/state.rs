@@ -4,13 +4,16 @@
 //! width, then the open end of the series' history. A version that is not known is refused, never
 //! guessed. Whoever shows all series reads the front only.
 
+use super::interval::Interval;
 use crate::history::codec::varint::Input;
 use crate::history::{Newest, OpenEnd};
 use crate::statistic::{Statistic, Statistics, Unpack};
 use crate::stream::{EntryId, Position};
 
 /// The layout's version.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// The oldest one that is read: it has no interval. Whatever is written is of [`VERSION`].
+const VERSION_MIN: u8 = 2;
 
 /// Everything that is known of a series in one shard, but for its history.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +30,8 @@ pub struct State {
     pub attributes: u64,
     /// The version of the attributes shown, from 1.
     pub version: u32,
+    /// How often messages come; from the time of one entry to that of the next.
+    pub interval: Interval,
 }
 
 /// A state cannot be read.
@@ -34,8 +39,9 @@ pub struct State {
 pub enum Unreadable {
     /// Written by another version of the program. It stays as it is until somebody chooses.
     #[error(
-        "a state of version {0}, and this Streamgauge reads version {VERSION} only and leaves \
-         it as it is: run the {age} one that wrote it, or begin with an empty data directory",
+        "a state of version {0}, and this Streamgauge reads versions {VERSION_MIN} to {VERSION} \
+         only and leaves it as it is: run the {age} one that wrote it, or begin with an empty \
+         data directory",
         age = if *.0 < VERSION { "older" } else { "newer" }
     )]
     Version(u8),
@@ -46,7 +52,7 @@ pub enum Unreadable {
 
 impl State {
     /// The length of the front of a packed state.
-    const BYTES: usize = 1 + 8 + 20 + Statistics::BYTES + 8 + 4;
+    const BYTES: usize = 1 + 8 + 20 + Statistics::BYTES + 8 + 4 + 4;
 
     /// Packs the state and the open end of its history.
     #[must_use]
@@ -60,6 +66,7 @@ impl State {
         self.statistics.write(&mut packed);
         packed.extend_from_slice(&self.attributes.to_le_bytes());
         packed.extend_from_slice(&self.version.to_le_bytes());
+        packed.extend_from_slice(&self.interval.ms().to_le_bytes());
         open.write(&mut packed);
         packed
     }
@@ -69,13 +76,7 @@ impl State {
     /// # Errors
     /// [`Unreadable`]: the state was written by another version, or by somebody else.
     pub fn unpack(packed: &[u8]) -> Result<Self, Unreadable> {
-        match packed.first() {
-            Some(&VERSION) => {
-                Self::fields(&mut Unpack(&packed[1..])).ok_or(Unreadable::Damaged(packed.len()))
-            }
-            None => Err(Unreadable::Damaged(0)),
-            Some(&version) => Err(Unreadable::Version(version)),
-        }
+        Self::front(packed).map(|(state, _)| state)
     }
 
     /// Reads all of a packed state.
@@ -83,8 +84,8 @@ impl State {
     /// # Errors
     /// [`Unreadable`]: the state was written by another version, or by somebody else.
     pub fn unpack_whole(packed: &[u8]) -> Result<(Self, OpenEnd), Unreadable> {
-        let state = Self::unpack(packed)?;
-        let mut rest = Input(&packed[Self::BYTES..]);
+        let (state, rest) = Self::front(packed)?;
+        let mut rest = Input(rest);
         match OpenEnd::read(&mut rest) {
             Some(open) if rest.0.is_empty() => Ok((state, open)),
             Some(_) | None => Err(Unreadable::Damaged(packed.len())),
@@ -99,7 +100,20 @@ impl State {
         Some(Newest { number, applied, first_at: statistics.ends.first_at, open })
     }
 
-    fn fields(packed: &mut Unpack<'_>) -> Option<Self> {
+    /// The front, and the bytes behind it.
+    fn front(packed: &[u8]) -> Result<(Self, &[u8]), Unreadable> {
+        match packed.split_first() {
+            Some((version @ VERSION_MIN..=VERSION, fields)) => {
+                let mut fields = Unpack(fields);
+                let state = Self::fields(&mut fields, *version);
+                Ok((state.ok_or(Unreadable::Damaged(packed.len()))?, fields.0))
+            }
+            None => Err(Unreadable::Damaged(0)),
+            Some((version, _)) => Err(Unreadable::Version(*version)),
+        }
+    }
+
+    fn fields(packed: &mut Unpack<'_>, version: u8) -> Option<Self> {
         Some(Self {
             number: packed.u64()?,
             applied: Position {
@@ -109,6 +123,10 @@ impl State {
             statistics: Statistics::read(packed)?,
             attributes: packed.u64()?,
             version: packed.u32()?,
+            interval: match version {
+                VERSION_MIN => Interval::default(),
+                _ => Interval::of_ms(packed.u32()?),
+            },
         })
     }
 }
@@ -125,6 +143,7 @@ mod tests {
             applied: Position { entry: EntryId { ms: 5, seq: 1 }, index: 3 },
             attributes: 99,
             version: 2,
+            interval: Interval::of_ms(1_500),
             ..State::default()
         };
         state.statistics.fold(-0.0, UnixMillis(-5));
@@ -164,10 +183,26 @@ mod tests {
         assert_eq!(State::newest(b"else"), None);
     }
 
+    /// The file holds what the last program of version 2 wrote of this state.
+    #[test]
+    fn a_state_of_version_2_is_read_without_an_interval_and_written_anew() {
+        let stored = include_bytes!("testdata/state_of_version_2.bin");
+        let (state, end) = State::unpack_whole(stored).unwrap();
+        assert_eq!(state, State { interval: Interval::default(), ..self::state() });
+        assert_eq!(State::unpack(stored), Ok(state.clone()));
+        assert!(end.tail.readings().eq(open().tail.readings()));
+        let anew = state.pack(&end);
+        assert_eq!((anew[0], anew.len()), (VERSION, stored.len() + 4));
+        assert_eq!(State::unpack(&anew), Ok(state));
+        for length in 0..stored.len() {
+            assert!(State::unpack_whole(&stored[..length]).is_err(), "{length}");
+        }
+    }
+
     #[test]
     fn a_state_of_another_version_says_what_can_be_done() {
         let said = |version| Unreadable::Version(version).to_string();
-        assert!(said(VERSION - 1).contains("run the older one that wrote it"));
+        assert!(said(VERSION_MIN - 1).contains("run the older one that wrote it"));
         assert!(said(VERSION + 1).contains("run the newer one that wrote it"));
     }
 

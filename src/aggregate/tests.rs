@@ -19,6 +19,7 @@ use crate::stream::testing::RedisServer;
 use crate::stream::{Meta, ShardKeys, Writer};
 
 mod history;
+mod intervals;
 mod simulation;
 
 const DAY: Duration = Duration::from_secs(86_400);
