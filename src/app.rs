@@ -27,6 +27,7 @@ use self::announcement::{announced, announcement};
 use self::doors::Doors;
 use self::identity::Identity;
 use self::measure::{install_metrics, keep_metrics};
+use crate::aggregate::topics::topics_max;
 use crate::aggregate::{FoldConfig, Keeper, Member, OwnerContext, Ownership, own};
 use crate::clock::Clock;
 use crate::config::{self, RedisMemory, Settings};
@@ -290,6 +291,7 @@ impl App {
             },
             stream_retention: self.settings.stream_retention,
             cut,
+            topics_max: topics_max(dataset.shards),
         });
         let part = self.readiness.part("aggregate");
         let owner = move |keys, fence: Fence, stop| {

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::series::{Slot, Table};
+use super::topics::{Place, Topics};
 use crate::message::{Control, Flags, Message, REFUSED_PAYLOAD_BYTES_MAX};
 use crate::payload::{Decoded, Decoder, Input, NaiveTime};
 use crate::reading::{Reading, TimeSource, UnixMillis, write_field};
@@ -27,6 +28,8 @@ pub(super) struct Decomposed {
     pub readings: u32,
     pub is_retained: bool,
     pub refused: Option<Refusal>,
+    /// Its topic, when that is remembered.
+    pub topic: Option<Place>,
     /// What it tells us to do, when it is not a sensor's.
     pub control: Option<Control>,
 }
@@ -72,6 +75,8 @@ pub(super) struct Decomposer {
     scratch: Vec<u8>,
     /// Topics whose timestamps look like those of another zone, and were pointed at.
     hinted: HashSet<Box<str>>,
+    /// What is known of the topics.
+    pub(super) topics: Topics,
 }
 
 impl Decomposer {
@@ -81,6 +86,7 @@ impl Decomposer {
             naive_time,
             scratch: Vec::new(),
             hinted: HashSet::new(),
+            topics: Topics::default(),
         }
     }
 
@@ -99,7 +105,10 @@ impl Decomposer {
             if control.is_some() {
                 batch.deletes = true;
             }
-            let refused = match self.decode(&message, batch, table) {
+            let decoded = self.decode(&message, batch, table);
+            let outcome = decoded.as_ref().map_err(|refusal| *refusal);
+            let topic = self.topics.hear(&message, entry.id.ms, outcome);
+            let refused = match decoded {
                 Err(_) if control.is_some() => None,
                 Ok(decoded) => {
                     if decoded.zone_suspected {
@@ -122,6 +131,7 @@ impl Decomposer {
                 readings: u32::try_from(batch.readings.len() - before).unwrap_or(u32::MAX),
                 is_retained: message.flags.has(Flags::RETAINED),
                 refused,
+                topic,
                 control,
             });
         }

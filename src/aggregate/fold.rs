@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::batch::{Batch, Decomposer, Numbers};
 use super::needs::Asked;
 use super::series::{Slot, Table, sensor_of, type_of};
+use super::topics::{Last, Topics};
 use crate::history::{
     DAY_MS, Inventory, Resolution, Retentions, Span, StoredReading, Versions, after,
 };
@@ -84,6 +85,12 @@ impl Fold {
         self.inventory = inventory;
         self.table.clear();
         self.clear_batch();
+        self.decomposer.topics.begin();
+    }
+
+    /// What is known of the topics.
+    pub(super) const fn topics(&mut self) -> &mut Topics {
+        &mut self.decomposer.topics
     }
 
     /// The batch is committed: what it changed is what Redis holds now.
@@ -152,14 +159,19 @@ impl Fold {
         let readings = std::mem::take(&mut self.batch.readings);
         let mut rest = &readings[..];
         for message in &messages {
+            let from = readings.len() - rest.len();
             let (own, others) = rest.split_at(message.readings as usize);
             rest = others;
             if let Some(refusal) = message.refused {
                 self.meta.totals.dead[refusal.index()] += 1;
+                if let Some(topic) = message.topic {
+                    self.topics().refused(topic);
+                }
                 continue;
             }
             if let Some(Control::Delete { sensor_id }) = &message.control {
                 self.delete(sensor_id, message.position);
+                self.topics().deleted(sensor_id);
                 self.meta.totals.control += 1;
                 continue;
             }
@@ -173,12 +185,17 @@ impl Fold {
             }
             let totals = &mut self.meta.totals;
             totals.readings += counted;
-            match (counted, retained) {
-                (0, false) => totals.overflow += 1,
-                (0, true) => totals.retained += 1,
-                _ => totals.decoded += 1,
+            let (total, last) = match (counted, retained) {
+                (0, false) => (&mut totals.overflow, Last::Overflow),
+                (0, true) => (&mut totals.retained, Last::Retained),
+                _ => (&mut totals.decoded, Last::Counted),
+            };
+            *total += 1;
+            if let Some(topic) = message.topic {
+                self.topics().folded(topic, counted, (from, from + own.len()), last);
             }
         }
+        self.decomposer.topics.settle(&self.table, &readings);
         for reading in &readings {
             let series = &self.table[reading.slot];
             if series.is_loaded && series.state.number == 0 && series.dirty.is_none() {

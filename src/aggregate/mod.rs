@@ -23,6 +23,7 @@ pub mod state;
 mod task;
 #[cfg(test)]
 mod tests;
+pub mod topics;
 mod trail;
 mod upkeep;
 

@@ -11,8 +11,10 @@ use super::load::load;
 use super::metrics::{EvictionMetrics, OwnerMetrics};
 use super::owner::{Action, BLOCK_MAX, Ended, Event, Owner};
 use super::state::Unreadable;
+use super::topics::Topics;
 use crate::clock::Clock;
 use crate::history::{Cut, Inventory, codec};
+use crate::stream::commit::HashWrite;
 use crate::stream::{Consumer, Error, Ledger, Server, ShardKeys, random_hex};
 
 /// What every owner of a process needs.
@@ -28,6 +30,8 @@ pub struct OwnerContext {
     pub stream_retention: Duration,
     /// Which spans of history must go for the sake of the budget.
     pub cut: watch::Receiver<Cut>,
+    /// Topics that a shard remembers.
+    pub topics_max: usize,
 }
 
 /// Why an owner cannot go on for now.
@@ -61,6 +65,7 @@ pub async fn own(
     let shard = keys.shard.0;
     let mut owner =
         Owner::new(fence.clone(), context.fold.clone(), context.stream_retention, random_hex);
+    owner.topics().limit(context.topics_max);
     let mut task = Task {
         consumer: Consumer::new(context.server.clone(), keys.clone(), fence.clone(), BLOCK_MAX),
         ledger: Ledger::new(context.server.clone(), keys, fence),
@@ -80,7 +85,10 @@ pub async fn own(
             is_stopping = true;
             owner.stop(started.elapsed());
         }
-        let event = match task.act(action, &owner).await {
+        if let Some(write) = owner.topics_due(started.elapsed()) {
+            task.write_topics(owner.topics(), &write).await;
+        }
+        let event = match task.act(action, &mut owner).await {
             Ok(Step::Event(event)) => {
                 // Reading `m` and claiming go well again and again where loading a state does not.
                 if matches!(event, Event::Read(_) | Event::Verdict(_)) {
@@ -88,7 +96,12 @@ pub async fn own(
                 }
                 event
             }
-            Ok(Step::End(ended)) => return ended,
+            Ok(Step::End(ended)) => {
+                if ended == Ended::Stopped {
+                    task.write_all_topics(owner.topics()).await;
+                }
+                return ended;
+            }
             Err(Trouble::Stream(error)) if error.is_group_missing() => {
                 tracing::error!(shard, %error, "the shard's stream was removed; beginning anew");
                 return Ended::Fenced;
@@ -115,9 +128,12 @@ enum Step {
 }
 
 impl Task {
-    async fn act(&mut self, action: Action, owner: &Owner) -> Result<Step, Trouble> {
+    async fn act(&mut self, action: Action, owner: &mut Owner) -> Result<Step, Trouble> {
         let event = match action {
             Action::ReadMeta => {
+                if !owner.topics().is_loaded() {
+                    owner.topics().load(self.ledger.topics().await?);
+                }
                 let (meta, inventory) = self.ledger.begin().await?;
                 Event::Meta(Box::new(meta), Inventory::parse(inventory))
             }
@@ -150,5 +166,31 @@ impl Task {
             Action::End(ended) => return Ok(Step::End(ended)),
         };
         Ok(Step::Event(event))
+    }
+
+    /// What is seen of topics is not worth anything else's waiting: where it cannot be written, it
+    /// is tried again some time. Whoever watches Redis says that it is away or full.
+    async fn write_topics(&mut self, topics: &mut Topics, write: &HashWrite) -> bool {
+        let is_written = match self.ledger.write_topics(write).await {
+            // The next commit will say that the shard is somebody else's.
+            Ok(is_mine) => is_mine,
+            Err(error) => {
+                tracing::debug!(%error, "what was seen of topics was not written");
+                false
+            }
+        };
+        match is_written {
+            true => topics.written(write),
+            false => topics.failed(),
+        }
+        is_written
+    }
+
+    async fn write_all_topics(&mut self, topics: &mut Topics) {
+        while let Some(write) = topics.write() {
+            if !self.write_topics(topics, &write).await {
+                return;
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! An owner against a real Redis.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::stream::{Meta, ShardKeys, Writer};
 mod history;
 mod intervals;
 mod simulation;
+mod topics;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -83,6 +85,7 @@ impl Stage {
             },
             stream_retention: Duration::from_secs(2),
             cut: self.cut.subscribe(),
+            topics_max: 100,
         };
         let stop = CancellationToken::new();
         let owner = own(Arc::new(context), self.keys.clone(), fence.to_owned(), stop.clone());

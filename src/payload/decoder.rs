@@ -23,6 +23,8 @@ pub struct Input<'a> {
 /// What came of a message, beside its readings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Decoded {
+    /// The name of the format that was recognised.
+    pub format: &'static str,
     /// How many readings were emitted, 1–256.
     pub readings: u16,
     /// How many units, locations and metadata were left out, over all readings.
@@ -79,7 +81,8 @@ impl Decoder {
     ) -> Result<Decoded, Refusal> {
         let mut answer = Err(Refusal::BadJson);
         for format in FORMATS {
-            answer = (format.decode)(self, input, emit);
+            let decoded = (format.decode)(self, input, emit);
+            answer = decoded.map(|decoded| Decoded { format: format.name, ..decoded });
             if answer != Err(Refusal::BadJson) {
                 break;
             }

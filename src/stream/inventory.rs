@@ -21,12 +21,18 @@ pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 /// # Errors
 /// [`Error::Redis`] when there is no answer.
 pub async fn inventories(link: &Link, keys: &[ShardKeys]) -> Result<Vec<Fields>, Error> {
+    let names: Vec<&str> = keys.iter().map(|keys| keys.inventory.as_str()).collect();
+    scan(link, &names).await
+}
+
+/// Hashes by their keys, page by page.
+pub(super) async fn scan(link: &Link, keys: &[&str]) -> Result<Vec<Fields>, Error> {
     let mut all = vec![Fields::new(); keys.len()];
     let mut left: Vec<(usize, u64)> = (0..keys.len()).map(|place| (place, 0)).collect();
     while !left.is_empty() {
         let mut pipeline = Pipeline::with_capacity(left.len());
         for (place, cursor) in &left {
-            pipeline.cmd("HSCAN").arg(&keys[*place].inventory).arg(cursor).arg("COUNT").arg(PAGE);
+            pipeline.cmd("HSCAN").arg(keys[*place]).arg(cursor).arg("COUNT").arg(PAGE);
         }
         let pages: Vec<(u64, Fields)> = link.run_all(&pipeline).await?;
         let asked = std::mem::take(&mut left);

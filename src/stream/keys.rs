@@ -30,6 +30,8 @@ pub struct ShardKeys {
     pub meta: String,
     /// Hash: span of history → bytes and last write.
     pub inventory: String,
+    /// Hash: topic → what its owners saw of it.
+    pub topics: String,
 }
 
 impl ShardKeys {
@@ -46,6 +48,7 @@ impl ShardKeys {
             dead_letters: key("dl"),
             meta: key("m"),
             inventory: key("hs"),
+            topics: key("tp"),
         }
     }
 

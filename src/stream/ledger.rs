@@ -6,11 +6,13 @@
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, Pipeline, ToRedisArgs};
 
-use super::commit::{Call, Committer, Verdict};
+use super::commit::{Call, Committer, HashWrite, Verdict};
 use super::connection::Server;
 use super::error::Error;
+use super::inventory::Fields;
 use super::keys::{GROUP, ShardKeys};
 use super::meta::Meta;
+use super::topics;
 
 /// Fields asked with one HMGET.
 const FIELDS_PER_COMMAND: usize = 512;
@@ -121,6 +123,28 @@ impl Ledger {
         let verdict = self.committer.run(&mut connection, &self.keys, &self.fence, call).await?;
         self.connection = Some(connection);
         Ok(verdict)
+    }
+
+    /// What owners saw of the shard's topics.
+    ///
+    /// # Errors
+    /// [`Error`]: back off and ask again.
+    pub async fn topics(&mut self) -> Result<Fields, Error> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("HGETALL").arg(&self.keys.topics);
+        let (fields,): (Fields,) = self.ask(&pipeline).await?;
+        Ok(fields)
+    }
+
+    /// Writes what was seen of topics; false when somebody else owns the shard.
+    ///
+    /// # Errors
+    /// [`Error`]: whether it was written is unknown; it may be written again.
+    pub async fn write_topics(&mut self, write: &HashWrite) -> Result<bool, Error> {
+        let mut connection = self.connect().await?;
+        let written = topics::write(&mut connection, &self.keys, &self.fence, write).await?;
+        self.connection = Some(connection);
+        Ok(written)
     }
 
     /// Takes the connection out: only one that answered is put back.

@@ -30,6 +30,7 @@ pub mod reply;
 pub mod tail;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod topics;
 mod writer;
 
 pub use connection::{Link, Server};

@@ -286,6 +286,7 @@ impl Stage {
             },
             stream_retention: Duration::from_secs(2),
             cut: watch::Sender::default().subscribe(),
+            topics_max: 100,
         });
         let owner = move |keys, fence: Fence, stop| {
             own(context.clone(), keys, fence.as_str().to_owned(), stop)
