@@ -6,7 +6,7 @@
 //! 2. [`value`] and [`packet`]: the readings are a formula of (sensor, number), the packets one
 //!    template, so that neither needs memory per message.
 //! 3. [`session`]: what one connection has sent and what is acknowledged; no I/O.
-//!    [`pace`] and [`publisher`]: the one thread and the sockets that drive all sessions.
+//!    [`pace`], `device` and [`publisher`]: the one thread and the sockets that drive all sessions.
 //! 4. [`ledger`]: what was published, acknowledged and left unknown, per sensor.
 //! 5. [`api`] and [`check`]: what Streamgauge says, compared with the ledger.
 //! 6. [`process`], [`server`], [`machine`]: processor time and memory from `/proc`, the servers
@@ -14,6 +14,7 @@
 //! 7. [`scenario`], [`reference`], [`report`], [`record`]: runs, medians and result files.
 //! 8. [`past`], [`backfill`], [`footprint`], [`exported`], [`history`]: readings with times in the
 //!    past, what they take in Redis, and whether they come out as they went in.
+//! 9. [`live`]: clients on WebSockets, one or thousands, and how long a reading takes to them.
 //!
 //! [`sink`] is the other end for measuring the publisher itself and for tests.
 //! [`workload`] is series of readings for the benchmarks of Streamgauge.
@@ -22,11 +23,13 @@
 pub mod api;
 pub mod backfill;
 pub mod check;
+mod device;
 pub mod exported;
 pub mod footprint;
 pub mod history;
 pub mod latency;
 pub mod ledger;
+pub mod live;
 pub mod machine;
 pub mod options;
 pub mod pace;

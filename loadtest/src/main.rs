@@ -10,12 +10,12 @@ use anyhow::Result;
 use clap::Parser;
 use loadtest::ledger::Tally;
 use loadtest::machine::Machine;
-use loadtest::options::{Options, Scenario, SinkOptions};
+use loadtest::options::{Options, Place, Scenario, SinkOptions};
 use loadtest::process::{Spent, thread_cpu_seconds, usage};
 use loadtest::publisher::{Progress, publish};
 use loadtest::report::{Run, Summary};
 use loadtest::sink::{Sink, Verdict};
-use loadtest::{history, record, reference, scenario};
+use loadtest::{history, live, record, reference, scenario};
 
 /// Exit code 0: every check passed, 1: one failed, 2: there was nothing to check.
 fn main() -> ExitCode {
@@ -64,6 +64,9 @@ fn run(scenario: &Scenario, number: u32) -> Result<Run> {
         Scenario::Broker(options) => scenario::broker(options),
         Scenario::Reference(options) => reference::measure(options),
         Scenario::History(options) => history::history(options),
+        Scenario::Latency(options) => live::follow::latency(options),
+        Scenario::Crowd(options) => live::gather::crowd(options),
+        Scenario::Overhead(options) => live::watched::overhead(options, number),
         Scenario::Sink(options) => sink(options),
     }
 }
@@ -115,7 +118,10 @@ fn outputs(scenario: &Scenario) -> Outputs<'_> {
         Scenario::Listener(options) => ("listener", &options.run),
         Scenario::Subscriber(options) => ("subscriber", options),
         Scenario::Broker(options) => ("broker", options),
+        Scenario::Overhead(options) => ("overhead", &options.run),
         Scenario::Sink(options) => ("sink", &options.run),
+        Scenario::Latency(options) => return placed("latency", &options.place),
+        Scenario::Crowd(options) => return placed("crowd", &options.place),
         Scenario::History(options) => {
             return Outputs {
                 name: "history",
@@ -141,6 +147,16 @@ fn outputs(scenario: &Scenario) -> Outputs<'_> {
         data_dir: run.data_dir.as_deref(),
         json: run.json.as_deref(),
         record: run.record.as_deref(),
+    }
+}
+
+fn placed<'a>(name: &'static str, place: &'a Place) -> Outputs<'a> {
+    Outputs {
+        name,
+        runs: place.runs,
+        data_dir: place.data_dir.as_deref(),
+        json: place.json.as_deref(),
+        record: place.record.as_deref(),
     }
 }
 

@@ -11,6 +11,9 @@ use crate::packet::Qos;
 use crate::past::{HOUR_MS, Past};
 use crate::plan::{Length, Plan};
 
+mod live;
+pub use live::{CrowdOptions, LatencyOptions, OverheadOptions, Place};
+
 /// Measures Streamgauge and checks every statistic afterwards.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -33,6 +36,12 @@ pub enum Scenario {
     Reference(ReferenceOptions),
     /// Devices publish a past; measured is what it takes at rest.
     History(HistoryOptions),
+    /// One WebSocket client on everything: publish → frame, and every reading compared.
+    Latency(LatencyOptions),
+    /// Thousands of WebSocket clients.
+    Crowd(CrowdOptions),
+    /// The listener with a WebSocket client on everything, compared with none.
+    Overhead(OverheadOptions),
     /// A trivial endpoint, to measure the generator itself.
     #[command(hide = true)]
     Sink(SinkOptions),

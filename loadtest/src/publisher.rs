@@ -5,7 +5,7 @@
 //! that its window allows and one `read`, and readiness is edge-triggered, so that a write or read
 //! that ended short is not tried again until the kernel says so.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -13,19 +13,17 @@ use anyhow::{Context, Result, bail};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+use crate::device::{opened, raise_descriptor_limit, write_some};
 use crate::latency::Latency;
 use crate::ledger::Ledger;
 use crate::pace::{Pace, TICK};
-use crate::packet::{CONNACK_ACCEPTED, DISCONNECT, Qos, Template, connect};
+use crate::packet::{DISCONNECT, Qos, Template};
 use crate::plan::{Length, Plan};
 use crate::session::{Press, Session, TimeText};
 use crate::value::Texts;
 
 /// Most bytes encoded ahead of one write: what a loopback socket takes in one go.
 const WRITE_BYTES_MAX: usize = 64 * 1024;
-
-/// How long a connection may take from SYN to CONNACK.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Between two attempts to reconnect; short, for the time of recovery is being measured.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
@@ -64,17 +62,6 @@ pub fn publish(plan: &Plan, progress: &Progress) -> Result<Published> {
     plan.validate()?;
     raise_descriptor_limit();
     Publisher::new(plan)?.run(progress)
-}
-
-/// More connections than the soft limit of descriptors are ordinary here. When the limit cannot
-/// be raised, connecting says so.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if setrlimit(Resource::Nofile, limit).is_err() {
-        // Losing this is right: few connections need no higher limit, many will fail by name.
-    }
 }
 
 /// A session and its socket.
@@ -144,9 +131,10 @@ impl<'a> Publisher<'a> {
     }
 
     fn connect(&mut self, index: usize) -> Result<()> {
-        let stream = opened(self.plan, index).with_context(|| {
-            format!("connection {index} of {} to {}", self.plan.connections, self.plan.to)
-        })?;
+        let Plan { to, credentials, connections, .. } = self.plan;
+        let client_id = format!("loadtest-{}-{index}", std::process::id());
+        let stream = opened(*to, credentials.as_ref(), &client_id)
+            .with_context(|| format!("connection {index} of {connections} to {to}"))?;
         let mut stream = TcpStream::from_std(stream);
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(index), interest)?;
@@ -366,32 +354,6 @@ impl<'a> Publisher<'a> {
             latency: self.latency,
             reconnects: self.reconnects,
             cut_short,
-        }
-    }
-}
-
-/// Connects and waits for CONNACK; blocking, for it happens once.
-fn opened(plan: &Plan, index: usize) -> Result<std::net::TcpStream> {
-    let mut stream = std::net::TcpStream::connect_timeout(&plan.to, CONNECT_TIMEOUT)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(CONNECT_TIMEOUT))?;
-    let client_id = format!("loadtest-{}-{index}", std::process::id());
-    stream.write_all(&connect(&client_id, plan.credentials.as_ref()))?;
-    let mut answer = [0; 4];
-    stream.read_exact(&mut answer).context("no CONNACK")?;
-    if answer != CONNACK_ACCEPTED {
-        bail!("CONNECT was answered by {answer:02x?} instead of {CONNACK_ACCEPTED:02x?}");
-    }
-    stream.set_nonblocking(true)?;
-    Ok(stream)
-}
-
-fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<usize> {
-    loop {
-        match stream.write(bytes) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
-            result => return result,
         }
     }
 }

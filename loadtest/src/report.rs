@@ -43,6 +43,9 @@ pub struct Run {
     /// What only this scenario measures, by name, with its unit in the name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub measured: Vec<(String, f64)>,
+    /// Raw data of this scenario alone, such as what was looked at over time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<Value>,
     /// The comparison with the ledger.
     pub findings: Option<Findings>,
     /// `/api/stats` at the end.

@@ -48,7 +48,7 @@ impl Stage<'_> {
 pub fn listener(options: &ListenerOptions, number: u32) -> Result<Run> {
     let mut run = match (&options.to, &options.http) {
         (Some(to), Some(http)) => elsewhere(options, to, http, number)?,
-        _ => here(&options.run)?,
+        _ => here(&options.run, |_| Ok(|| Ok(())))?.0,
     };
     let (compared, rate) = match options.reference {
         None => return Ok(run),
@@ -64,7 +64,12 @@ pub fn listener(options: &ListenerOptions, number: u32) -> Result<Run> {
     Ok(run)
 }
 
-fn here(options: &RunOptions) -> Result<Run> {
+/// Devices publish into the listener of a server that is started for it. `beside` begins once the
+/// server is ready, and what it gives ends it when everything is judged.
+pub(crate) fn here<T, End: FnOnce() -> Result<T>>(
+    options: &RunOptions,
+    beside: impl FnOnce(&Streamgauge) -> Result<End>,
+) -> Result<(Run, T)> {
     let binary = binary(options.streamgauge.as_deref())?;
     let streamgauge = Streamgauge::start(&start(options, &binary))?;
     let stage = Stage {
@@ -74,9 +79,11 @@ fn here(options: &RunOptions) -> Result<Run> {
         data: Some(streamgauge.data()),
     };
     let plan = options.plan(streamgauge.mqtt)?;
+    let end = beside(&streamgauge)?;
     let run = measure(&stage, &plan, options)
         .with_context(|| format!("streamgauge says:\n{}", streamgauge.log_tail()))?;
-    stopped(streamgauge, run)
+    let ended = end()?;
+    Ok((stopped(streamgauge, run)?, ended))
 }
 
 /// A Streamgauge that runs already may know sensors of these names from an earlier run, whose

@@ -22,6 +22,10 @@ const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Streamgauge promises to end within 10 s of SIGTERM; a little more for a busy machine.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// The API token of every Streamgauge that is started here: requests are authenticated as in life.
+/// It is reached over loopback only, and is no secret.
+pub const TOKEN: &str = "loadtest-loadtest-loadtest";
+
 /// Between two looks at something awaited.
 pub const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -180,6 +184,8 @@ pub struct Streamgauge {
     server: Server,
     /// Its REST API.
     pub api: Api,
+    /// Where its REST API and its WebSockets are.
+    pub http: SocketAddr,
     /// Its listener; nobody is there when it subscribes to a broker.
     pub mqtt: SocketAddr,
     data: TempDir,
@@ -202,7 +208,7 @@ impl Streamgauge {
         command
             .env("PORT", http.port().to_string())
             .env("STREAMGAUGE_DATA_DIR", data.path().join("data"))
-            .env("STREAMGAUGE_AUTH", "none")
+            .env("STREAMGAUGE_API_TOKEN", TOKEN)
             .env("STREAMGAUGE_LOG", "warn");
         match start.broker {
             None => command.env("STREAMGAUGE_MQTT_LISTEN", mqtt.to_string()),
@@ -212,9 +218,9 @@ impl Streamgauge {
         };
         command.envs(start.environment.iter().cloned());
         let mut server = Server::start("streamgauge", &mut command, data.path())?;
-        let api = Api::new(&format!("http://{http}"), None);
+        let api = Api::new(&format!("http://{http}"), Some(TOKEN.to_owned()));
         server.wait_ready(|| api.is_ready())?;
-        Ok(Self { server, api, mqtt, data })
+        Ok(Self { server, api, http, mqtt, data })
     }
 
     /// Its process id.

@@ -13,6 +13,7 @@ mod bad_messages;
 mod broker;
 mod commands;
 mod container;
+mod crowd;
 mod deletion;
 mod doors;
 mod first_reading;
