@@ -19,8 +19,11 @@ use super::reply::{Reply, Scan, Unreadable};
 
 /// Room for what is read next; as much as Redis hands to the socket at a time.
 const READ_BYTES: usize = 16 << 10;
-/// A buffer over this is not used again, so that one large reply does not stay for ever.
+/// A buffer over this is used again only while replies fill a good part of it: making room anew
+/// for megabytes costs more than reading them, and one large reply must not stay for ever.
 const KEPT_BYTES: usize = 1 << 20;
+/// That part of it.
+const FILLED_PART: usize = 8;
 
 /// One connection, used by one task for one command at a time.
 pub(super) struct Blocking {
@@ -140,6 +143,8 @@ async fn exchange(
 ) -> Result<Bytes, Error> {
     socket.write_all(command).await.map_err(broken)?;
     buffer.clear();
+    // All of its room is there again if the entries of the reply before are gone.
+    let was_large = buffer.try_reclaim(KEPT_BYTES);
     let mut scan = Scan::default();
     loop {
         // It at least doubles when it is full, so that a long reply takes few steps.
@@ -154,8 +159,9 @@ async fn exchange(
             Some(_) => return Err(unreadable(Unreadable::Malformed)),
         }
     }
+    let room = buffer.capacity();
     let reply = buffer.split().freeze();
-    if reply.len() > KEPT_BYTES {
+    if was_large && reply.len() < room / FILLED_PART {
         *buffer = BytesMut::new();
     }
     Ok(reply)

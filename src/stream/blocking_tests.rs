@@ -138,12 +138,23 @@ async fn it_speaks_over_tcp_too() {
 async fn long_replies_come_whole_and_room_is_used_again() {
     let redis = RedisServer::start(&[]).await;
     let mut connection = Blocking::connect(&redis.server(), BLOCK).await.unwrap();
-    for length in [0, 1, READ_BYTES, 3 * KEPT_BYTES, 5, KEPT_BYTES] {
+    let mut check = async |length, room: std::ops::RangeInclusive<usize>| {
         let sent = vec![b'x'; length];
         let mut reply = connection.ask(redis::cmd("ECHO").arg(&sent[..])).await.unwrap();
         assert!(reply.string().unwrap() == sent, "{length}");
-        assert!(connection.buffer.capacity() <= 2 * KEPT_BYTES);
+        drop(reply);
+        let is_kept = connection.buffer.try_reclaim(*room.start());
+        assert!(is_kept && connection.buffer.capacity() <= *room.end(), "{length}");
+    };
+    let large = 3 * KEPT_BYTES;
+    for length in [0, 1, READ_BYTES, KEPT_BYTES / 2] {
+        check(length, 0..=KEPT_BYTES + READ_BYTES).await;
     }
+    check(large, large..=2 * large + READ_BYTES).await;
+    check(large / 2, large..=2 * large + READ_BYTES).await;
+    // One that needs none of it gives it back.
+    check(5, 0..=0).await;
+    check(large, large..=2 * large + READ_BYTES).await;
 }
 
 #[tokio::test]

@@ -262,7 +262,7 @@ impl Entry {
     /// The messages in order; the index is their place in the entry. A message with a flag that
     /// this version does not know, a control message that it cannot read, or one of an entry that
     /// is not ours, comes refused as [`Refusal::UnknownFlag`].
-    pub fn messages(&self) -> impl ExactSizeIterator<Item = Message<'_>> {
+    pub fn messages(&self) -> impl DoubleEndedIterator<Item = Message<'_>> + ExactSizeIterator {
         let received_at = match self.header {
             Some(header) => header.received_at,
             None => UnixMillis(i64::try_from(self.id.ms).unwrap_or(i64::MAX)),
