@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::conflate::Conflate;
+use super::conflate::{Conflate, Place, Plan};
 use super::hub::{Change, Observed};
 use crate::message::{Control, Flags, Message};
 use crate::payload::{Decoder, Input, NaiveTime};
@@ -50,6 +50,8 @@ struct Lookout<'a> {
     message: Message<'a>,
     /// Who wrote it; only of control messages.
     teller: Option<ProducerId>,
+    /// Where its topic stands.
+    known: Option<Place>,
 }
 
 /// What came of a round.
@@ -62,10 +64,11 @@ pub(super) struct Round {
 }
 
 impl Follower {
-    pub(super) fn new(naive_time: NaiveTime) -> Self {
+    /// `seed` is random.
+    pub(super) fn new(naive_time: NaiveTime, seed: u64) -> Self {
         Self {
             decoder: Decoder::new(naive_time),
-            conflate: Conflate::default(),
+            conflate: Conflate::new(seed),
             numbers: HashMap::new(),
             heeded: VecDeque::new(),
             left_out: 0,
@@ -80,35 +83,51 @@ impl Follower {
     /// Takes entries of one shard that were read together.
     pub(super) fn take(&mut self, shard: ShardId, entries: &[Entry], known: &Known<'_>) -> Round {
         let mut round = Round::default();
-        let mut lookouts = Vec::new();
+        let mut news = Vec::with_capacity(entries.len());
         for entry in entries {
             match self.judge(shard, entry) {
                 Judgement::Again => continue,
                 Judgement::Gap => round.has_gap = true,
                 Judgement::Next => {}
             }
-            for (index, message) in (0..).zip(entry.messages()) {
-                if message.refused.is_none() {
-                    let position = Position { entry: entry.id, index };
-                    let is_control = message.flags.has(Flags::CONTROL);
-                    let teller = entry.header.filter(|_| is_control).map(|it| it.producer);
-                    lookouts.push(Lookout { position, message, teller });
-                }
-            }
+            news.push(entry);
         }
-        let topics: Vec<&str> = lookouts.iter().map(|it| it.message.topic).collect();
-        let plan = self.conflate.plan(&topics);
-        for (lookout, is_parsed) in lookouts.iter().zip(plan) {
+        for lookout in self.look_out(&news).iter().rev() {
             if let Some(teller) = lookout.teller {
                 let told = lookout.message.control();
                 round.changes.extend(told.and_then(|told| self.heed(shard, teller, told, known)));
-            } else if is_parsed {
-                self.parse(shard, lookout, known, &mut round.changes);
             } else {
-                self.left_out += 1;
+                self.parse(shard, lookout, known, &mut round.changes);
             }
         }
         round
+    }
+
+    /// What is to be looked at, the last first: which messages of a topic are left out is decided
+    /// from the end.
+    fn look_out<'a>(&mut self, entries: &[&'a Entry]) -> Vec<Lookout<'a>> {
+        self.conflate.begin();
+        let mut lookouts = Vec::new();
+        for entry in entries.iter().rev() {
+            for (message, index) in entry.messages().rev().zip((0..index_of(entry.len())).rev()) {
+                if message.refused.is_some() {
+                    continue;
+                }
+                let is_control = message.flags.has(Flags::CONTROL);
+                let teller = entry.header.filter(|_| is_control).map(|it| it.producer);
+                let known = match self.conflate.plan(message.topic) {
+                    Plan::LeaveOut if !is_control => {
+                        self.left_out += 1;
+                        continue;
+                    }
+                    Plan::LeaveOut => None,
+                    Plan::Parse(known) => known,
+                };
+                let position = Position { entry: entry.id, index };
+                lookouts.push(Lookout { position, message, teller, known });
+            }
+        }
+        lookouts
     }
 
     /// What a control message tells, in one of the shards that carry it.
@@ -170,7 +189,7 @@ impl Follower {
         }
         for change in &changes[first..] {
             if let Change::Reading(one) = change {
-                self.conflate.parsed(topic, &one.series, one.measured_at);
+                self.conflate.parsed(topic, lookout.known, &one.series, one.measured_at);
             }
         }
     }
@@ -180,6 +199,11 @@ enum Judgement {
     Next,
     Again,
     Gap,
+}
+
+/// A number of messages as their places are counted. No entry holds as many as to fill it.
+fn index_of(messages: usize) -> u32 {
+    u32::try_from(messages).unwrap_or(u32::MAX)
 }
 
 /// Whether a broker's replay counts (design §6).
@@ -234,7 +258,7 @@ mod tests {
     }
 
     fn follower() -> Follower {
-        Follower::new(NaiveTime::default())
+        Follower::new(NaiveTime::default(), 7)
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::reading::SeriesKey;
 use crate::serve::service::Service;
 use crate::shard::{ShardCount, ShardId};
 use crate::stream::tail::{Read, Tail};
-use crate::stream::{EntryId, Error, Server, catalogue};
+use crate::stream::{EntryId, Error, Server, catalogue, random_u64};
 
 /// What the tail tells the hub.
 pub(super) enum Heard {
@@ -42,7 +42,7 @@ async fn follow_on(service: &Service, heard: &mpsc::Sender<Heard>) {
     if heard.send(Heard::Started(tail.reached().to_vec())).await.is_err() {
         return;
     }
-    let mut follower = Follower::new(service.config.naive_time.clone());
+    let mut follower = Follower::new(service.config.naive_time.clone(), random_u64());
     loop {
         let told = match tail.read().await {
             Ok(reads) => {

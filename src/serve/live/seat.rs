@@ -18,7 +18,7 @@ use super::patterns::Patterns;
 use super::wish::Wish;
 use crate::serve::history::token;
 use crate::serve::service::Service;
-use crate::stream::{EntryId, Error, Position, catalogue, tail};
+use crate::stream::{EntryId, Error, Position, catalogue, random_u64, tail};
 
 /// The tail begins, and the past is read, in so long, or Redis is not there.
 const JOIN_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -131,7 +131,7 @@ impl Seat {
         let link = &service.deps.link;
         let versions = catalogue::versions(link, &keys).await?;
         let (mut positions, mut gaps) = (Vec::new(), Vec::new());
-        let mut follower = Follower::new(service.config.naive_time.clone());
+        let mut follower = Follower::new(service.config.naive_time.clone(), random_u64());
         for (place, (keys, version)) in keys.iter().zip(versions).enumerate() {
             let from = version.position;
             // The whole entry is committed, so every index of it is.
