@@ -49,7 +49,7 @@ test: packages
 
 test-long: packages
 	@$(MAKE) --no-print-directory node_modules/.package-lock.json
-	PROPTEST_CASES=20000 TEST_KILLS=60 TEST_SERIES=10000 cargo test --locked --release --workspace
+	PROPTEST_CASES=20000 TEST_KILLS=60 TEST_SERIES=10000 PULL_MS=120000 cargo test --locked --release --workspace
 
 lint: node_modules/.package-lock.json
 	@if ! cargo clippy --version > /dev/null 2>&1 || ! cargo fmt --version > /dev/null 2>&1; \

@@ -1,5 +1,12 @@
 /** Questions to the server, by addresses relative to the page: it may be served under a prefix. */
 
+/**
+ * So long a question waits for its answer, try by try. Behind a network that was away the browser
+ * may keep connections that are dead without a sign: it drops one that a try gave up, and the next
+ * try gets another. The last try is for a server that is slow.
+ */
+const PATIENCE_MS = [5000, 5000, 20_000];
+
 /** An answer that was no success. */
 export class Refused extends Error {
   /** @param {number} status @param {string} said */
@@ -13,7 +20,17 @@ export class Refused extends Error {
  * @param {string} path relative, as `api/sensors`
  * @param {AbortSignal} [signal]
  */
-export const ask = (path, signal) => send('GET', path, signal);
+export async function ask(path, signal) {
+  for (const ms of PATIENCE_MS) {
+    const late = AbortSignal.timeout(ms);
+    try {
+      return await send('GET', path, signal ? AbortSignal.any([signal, late]) : late);
+    } catch (error) {
+      if (!late.aborted || signal?.aborted) throw error;
+    }
+  }
+  throw new Refused(0, 'The server does not answer.');
+}
 
 /** @param {string} path of what is to be deleted */
 export const askToDelete = (path) => send('DELETE', path);

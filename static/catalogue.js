@@ -6,14 +6,13 @@
  */
 
 import { decimalsOf } from './format.js';
-import { Columns } from './series.js';
+import { Seam } from './seam.js';
+import { Spark } from './spark.js';
 
-/** Sparklines show this much, from at most so many readings, of at most so many series. */
-export const SPARK_MS = 300_000;
-export const SPARK_READINGS = 512;
+/** Of so many series sparklines are kept. */
 const SPARKS_MOST = 1000;
-/** Readings nearer than this would share a sparkline's pixel: the newer takes the older's place. */
-const SPARK_STEP_MS = 600;
+/** Live readings remembered for the history of a sparkline: at 10 Hz its answer may take 25 s. */
+const RECENT_MOST = 256;
 
 /** Rates are counted over one to two of these. */
 const RATE_MS = 60_000;
@@ -44,14 +43,20 @@ export class Series {
     /** @type {number | null} */ this.last = null;
     /** When the last value was measured, in ms since 1970. @type {number | null} */
     this.lastAt = null;
+    /** In which flow of live readings the last one came. */
+    this.heardIn = 0;
     /** What the server says; null: nothing. @type {string | null} */
     this.status = null;
-    /** The last minutes; null until somebody looks. @type {Columns | null} */
-    this.spark = null;
+    /** The last minutes; null until somebody looks. @type {Seam<Spark> | null} */
+    this.minutes = null;
     /** @type {Mark | null} */ this.mark = null;
     /** @type {Mark | null} */ this.nextMark = null;
     /** Readings per second as counted by the server; null: too few to say. @type {number | null} */
     this.counted = null;
+  }
+
+  get spark() {
+    return this.minutes?.shown ?? null;
   }
 
   /** A thing that is on or off: its line has steps. */
@@ -67,7 +72,7 @@ export class Series {
   /** Readings per second; null when too little is known. */
   get rate() {
     if (this.counted !== null) return this.counted;
-    const s = this.spark;
+    const s = this.spark?.rows;
     if (!s || s.length < 2) return null;
     const span = s.newest - /** @type {number} */ (s.t[s.from]);
     return span > 0 ? ((s.length - 1) * 1000) / span : null;
@@ -117,6 +122,9 @@ export class Catalogue {
     this.order = 0;
     /** Those that keep a sparkline, the longest unseen first. @type {Set<Series>} */
     this.sparks = new Set();
+    /** Live readings come, and how often they have begun to. */
+    this.flows = false;
+    this.flow = 0;
   }
 
   /** Readings counted by the server in all series. */
@@ -149,10 +157,22 @@ export class Catalogue {
     return one;
   }
 
-  /** @param {import('./events.js').Row[]} rows @param {number} at ms, when they came */
-  applyRows(rows, at) {
+  /**
+   * Counts only grow and last values get newer: other rows are older ones, but in the whole list.
+   * That knows of series that were deleted and came back, and of another data set.
+   *
+   * @param {import('./events.js').Row[]} rows
+   * @param {{at: number, whole: boolean}} how `at`: when they came, in ms
+   */
+  applyRows(rows, { at, whole }) {
     for (const row of rows) {
       const one = this.open(row.id, row.type);
+      this.changed.add(one);
+      const known = whole && one.heardIn !== this.flow ? null : one.lastAt;
+      if (row.lastAt !== null && row.last !== null && row.lastAt >= (known ?? -Infinity)) {
+        this.takeLast(one, row, row.last, row.lastAt);
+      }
+      if (!whole && row.count < (one.count ?? 0)) continue;
       one.min = row.min;
       one.max = row.max;
       one.avg = row.avg;
@@ -162,18 +182,15 @@ export class Catalogue {
       one.learnRate(row.count, at);
       one.learnDecimals(row.min);
       one.learnDecimals(row.max);
-      if (row.lastAt !== null && row.last !== null && row.lastAt >= (one.lastAt ?? -Infinity)) {
-        this.takeLast(one, row, row.last, row.lastAt);
-      }
       one.includeLast();
-      this.changed.add(one);
     }
   }
 
   /** @param {import('./events.js').Reading} reading */
   applyReading(reading) {
     const one = this.open(reading.id, reading.type);
-    if (one.spark) addToSpark(one.spark, reading.at, reading.value);
+    one.heardIn = this.flow;
+    one.minutes?.take(reading);
     if (reading.at >= (one.lastAt ?? -Infinity)) {
       this.takeLast(one, reading, reading.value, reading.at);
     }
@@ -220,19 +237,22 @@ export class Catalogue {
     this.order += 1;
   }
 
+  /** The data set is another: nothing that was told is sure, nor which is the newest. */
+  doubt() {
+    for (const one of this.series.values()) one.count = one.lastAt = null;
+  }
+
   /**
-   * The data set is another one: what the server does not know of any more is gone, and what it
-   * says of the rest is right, however new what was shown is.
+   * Drops what the server does not know of any more. A series without a count may have begun after
+   * its look; where all counts are in doubt, one that has sent since did.
+   *
    * @param {import('./events.js').Row[]} rows all there are
    */
   keepOnly(rows) {
     const known = new Set(rows.map((row) => keyOf(row.id, row.type)));
     for (const one of [...this.series.values()]) {
-      if (known.has(one.key)) {
-        one.lastAt = null;
-      } else {
-        this.drop(one);
-      }
+      const isNew = one.count === null && one.lastAt !== null;
+      if (!known.has(one.key) && !isNew) this.drop(one);
     }
   }
 
@@ -240,34 +260,43 @@ export class Catalogue {
   keepSpark(one) {
     this.sparks.delete(one);
     this.sparks.add(one);
-    if (one.spark) return one.spark;
-    one.spark = new Columns(SPARK_READINGS);
-    if (one.last !== null && one.lastAt !== null) one.spark.push(one.lastAt, one.last);
+    if (one.minutes) return one.minutes;
+    const begin = () => {
+      const spark = new Spark();
+      if (one.last !== null && one.lastAt !== null) spark.add(one.lastAt, one.last);
+      return spark;
+    };
+    one.minutes = new Seam(begin, { most: RECENT_MOST, flows: this.flows });
     if (this.sparks.size > SPARKS_MOST) {
       const [unseen] = this.sparks;
-      if (unseen) unseen.spark = null;
+      if (unseen) unseen.minutes = null;
       if (unseen) this.sparks.delete(unseen);
     }
-    return one.spark;
+    return one.minutes;
   }
 
-  /**
-   * Puts history before what has come live since.
-   * @param {Series} one
-   * @param {Columns} past
-   */
-  seedSpark(one, past) {
-    const live = this.keepSpark(one);
-    const whole = new Columns(SPARK_READINGS);
-    const start = past.newest - SPARK_MS;
-    for (let i = past.indexAfter(start); i < past.to; i += 1) {
-      addToSpark(whole, /** @type {number} */ (past.t[i]), /** @type {number} */ (past.v[i]));
-    }
-    for (let i = live.indexAfter(past.newest); i < live.to; i += 1) {
-      addToSpark(whole, /** @type {number} */ (live.t[i]), /** @type {number} */ (live.v[i]));
-    }
-    one.spark = whole;
-    this.changed.add(one);
+  /** Live readings come from here on. */
+  join() {
+    this.flows = true;
+    this.flow += 1;
+    for (const one of this.sparks) one.minutes?.join();
+  }
+
+  /** They do not any more. */
+  part() {
+    this.flows = false;
+    for (const one of this.sparks) one.minutes?.part();
+  }
+
+  /** Some were not delivered. @param {number | null} shard of this one; null: not said which */
+  tear(shard) {
+    for (const one of this.sparks) one.minutes?.tear(shard);
+  }
+
+  /** Another data set: what is on show is of the one before. */
+  reset() {
+    for (const one of this.sparks) one.minutes?.reset();
+    this.part();
   }
 
   /** @returns {Set<Series>} what changed since the last call */
@@ -276,12 +305,4 @@ export class Catalogue {
     this.changed = new Set();
     return changed;
   }
-}
-
-/** @param {Columns} spark @param {number} at @param {number} value */
-function addToSpark(spark, at, value) {
-  const older = spark.length > 1 ? /** @type {number} */ (spark.t[spark.to - 2]) : -Infinity;
-  if (at >= spark.newest && at - older < SPARK_STEP_MS) spark.replaceNewest(at, value);
-  else spark.push(at, value);
-  spark.dropBefore(spark.newest - SPARK_MS - 60_000);
 }

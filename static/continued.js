@@ -1,22 +1,17 @@
-/**
- * The answer to a question, continued live without a seam: what comes while the answer is on its
- * way is held, and the answer takes of it what it does not have already.
- */
+/** The answer to a question, continued live: a seam that asks the server. */
 
 import { readPast } from './past.js';
+import { Seam } from './seam.js';
 import { unasked } from './stretch.js';
 
-/** @typedef {import('./events.js').Reading} Reading */
+/** Live readings remembered for the next answer; a slow one must not cost memory. */
+const RECENT_MOST = 20_000;
 
-/** Live readings kept while an answer is on its way; a slow one must not cost memory. */
-const HELD_MOST = 20_000;
-
-export class Continued {
-  constructor() {
-    /** What is on show, also while the next answer is on its way. */
-    this.stretch = unasked();
-    /** For the next answer; null: none is on its way. @type {Reading[] | null} */
-    this.held = null;
+/** @extends {Seam<import('./stretch.js').Stretch>} */
+export class Continued extends Seam {
+  /** @param {boolean} flows live readings come already */
+  constructor(flows) {
+    super(unasked, { most: RECENT_MOST, flows });
   }
 
   /**
@@ -25,22 +20,14 @@ export class Continued {
    * @param {AbortSignal} signal
    */
   async load(series, question, signal) {
-    /** @type {Reading[]} */
-    const held = [];
-    this.held = held;
+    const ticket = this.ask();
     try {
       const next = await readPast(series, question, signal);
       signal.throwIfAborted();
-      for (const reading of held) next.take(reading);
-      this.stretch = next;
-    } finally {
-      if (this.held === held) this.held = null;
+      this.answer(ticket, next);
+    } catch (error) {
+      this.fail(ticket);
+      throw error;
     }
-  }
-
-  /** @param {Reading} reading of the series on show */
-  take(reading) {
-    if (this.held && this.held.length < HELD_MOST) this.held.push(reading);
-    this.stretch.take(reading);
   }
 }

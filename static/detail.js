@@ -140,9 +140,10 @@ export class Detail {
     this.timeline.take(reading);
   }
 
-  /** After a reconnection, or when the server says that something was lost. */
-  resume() {
-    if (this.isOpen && this.shown.id !== '') this.load();
+  /** Live readings come from here on: what was missed is fetched. */
+  join() {
+    this.timeline.join();
+    if (this.isOpen && this.timeline.wants) this.load();
   }
 
   /** @param {number} from @param {number} to */

@@ -41,10 +41,10 @@ import { parsePosition } from './position.js';
  * @typedef {{kind: 'hello', subscribed: boolean}
  *   | {kind: 'error', message: string}
  *   | {kind: 'readings', readings: Reading[]}
- *   | {kind: 'stats', rows: Row[], complete: boolean, asOf: number | null}
+ *   | {kind: 'stats', rows: Row[], asOf: number | null}
  *   | {kind: 'status', id: string, type: string | null, status: string | null}
  *   | {kind: 'removed', id: string}
- *   | {kind: 'lost'}
+ *   | {kind: 'lost', shard: number | null}
  *   | {kind: 'reset'}
  *   | {kind: 'other', name: string}} PageEvent
  */
@@ -174,12 +174,7 @@ function eventOf(name, data) {
     case 'sensor_updates':
       return { kind: 'readings', readings: listOf(data.readings, readingOf) };
     case 'sensor_stats':
-      return {
-        kind: 'stats',
-        rows: listOf(data.sensors, rowOf),
-        complete: data.next == null,
-        asOf: timeOf(data.as_of),
-      };
+      return { kind: 'stats', rows: listOf(data.sensors, rowOf), asOf: timeOf(data.as_of) };
     case 'sensor_status':
       return {
         kind: 'status',
@@ -194,7 +189,7 @@ function eventOf(name, data) {
     case 'error':
       return { kind: 'error', message: String(data.message) };
     case 'gap':
-      return { kind: 'lost' };
+      return { kind: 'lost', shard: finite(data.shard) };
     case 'reset':
       return { kind: 'reset' };
     default:

@@ -7,6 +7,7 @@ import { ask } from './api.js';
 import { decode } from './events.js';
 import { Pulse } from './pulse.js';
 import { Socket } from './socket.js';
+import { Steps } from './steps.js';
 
 /** How often statistics are asked for while somebody looks: 24 answers make the last minute. */
 const STATS_MS = 2500;
@@ -29,7 +30,8 @@ const OWED_MS_MOST = 15_000;
 /**
  * @typedef {object} Listener
  * @property {(event: import('./events.js').PageEvent) => void} onEvent
- * @property {() => void} onOpen pushed to from now on, for the first time or again
+ * @property {() => void} onJoin pushed to from now on, for the first time or again
+ * @property {() => void} onPart not pushed to any more
  * @property {() => void} onLink `link()` may be another
  * @property {() => number} rows how many rows an answer will have
  */
@@ -40,17 +42,19 @@ export class Live {
     this.listener = listener;
     this.pulse = new Pulse();
     this.askedAt = 0;
-    /** The server has not said yet from where on it pushes. */
-    this.subscribing = false;
+    this.steps = new Steps();
     this.socket = new Socket({
       onFrame: (text) => this.onFrame(text),
       onOpen: () => {
         this.pulse.reconnected();
-        this.subscribing = true;
-        this.socket.send('subscribe', { sensors: ['*'] });
+        this.steps.opened(Date.now());
+        this.subscribe();
         this.askStats(0);
       },
-      onChange: () => listener.onLink(),
+      onChange: () => {
+        if (this.socket.state !== 'open') this.part();
+        listener.onLink();
+      },
       // Only a question over HTTP can tell why a handshake failed; 401 leads to the sign-in.
       onRefused: () => void ask('api/stats').catch(() => null),
     });
@@ -67,13 +71,24 @@ export class Live {
   onFrame(text) {
     const event = decode(text);
     this.pulse.beat(Date.now(), event?.kind === 'readings' && event.readings.length > 0);
-    // Live first, history after it: in this order no reading falls between the two.
-    const settled = event?.kind === 'error' || (event?.kind === 'hello' && event.subscribed);
-    if (this.subscribing && settled) {
-      this.subscribing = false;
-      this.listener.onOpen();
-    }
-    if (event) this.listener.onEvent(event);
+    if (!event) return;
+    const torn = event.kind === 'lost' || event.kind === 'reset';
+    if (torn && this.steps.disturbed(Date.now())) this.subscribe();
+    // A server that refuses to subscribe pushes everything all the same.
+    const granted = event.kind === 'error' || (event.kind === 'hello' && event.subscribed);
+    this.listener.onEvent(event);
+    if (granted && this.steps.granted()) this.listener.onJoin();
+  }
+
+  subscribe() {
+    this.pulse.asked(Date.now());
+    this.socket.send('subscribe', { sensors: ['*'] });
+  }
+
+  part() {
+    if (this.steps.state === 'away') return;
+    this.steps.closed();
+    this.listener.onPart();
   }
 
   /** @param {number} [restMs] not if the last question was less than this ago */
@@ -96,7 +111,9 @@ export class Live {
 
   /** Once a second: a connection that says nothing any more is replaced. */
   tick() {
-    if (this.pulse.owed(Date.now()) <= OWED_MS_MOST) return;
+    const at = Date.now();
+    if (this.steps.isDue(at)) this.subscribe();
+    if (this.pulse.owed(at) <= OWED_MS_MOST && !this.steps.isIgnored(at)) return;
     this.pulse.reconnected();
     this.socket.replace();
   }

@@ -6,17 +6,17 @@
 import { ask } from './api.js';
 import { Banner } from './banner.js';
 import { Catalogue } from './catalogue.js';
-import { learnTime, now } from './clock.js';
+import { Census } from './census.js';
+import { now } from './clock.js';
 import { Detail } from './detail.js';
 import { part, setAttribute, setText } from './dom.js';
 import { deviceDoor, Empty } from './empty.js';
-import { listOf, rowOf, timeOf } from './events.js';
 import { perFrame } from './frames.js';
 import { mark } from './icons.js';
 import { Live } from './live.js';
 import { NoMatch, Overview } from './overview.js';
 import { onTheme } from './palette.js';
-import { Gone, Removed, RemoveSensor } from './remove.js';
+import { Gone, RemoveSensor } from './remove.js';
 import { Seeds } from './seeds.js';
 import { ALL_SENSORS, amend, goTo, leaveSensor, onRoute, readRoute } from './route.js';
 import { Search } from './search.js';
@@ -25,9 +25,8 @@ import { TopBar } from './topbar.js';
 
 /** Bones before this would flash. */
 const BONES_MS = 150;
-/** A rate over less would jump; a total that stays for so long says that nothing comes. */
-const RATE_MS_LEAST = 900;
-const QUIET_MS = 15_000;
+/** 24 rates make the last minute. */
+const RATE_MS = 2500;
 /** The number of hits is said after the last key. */
 const SAY_MS = 500;
 
@@ -35,18 +34,14 @@ class Page {
   constructor() {
     this.catalogue = new Catalogue();
     this.seeds = new Seeds(this.catalogue);
-    this.loaded = false;
-    this.moreRows = false;
-    /** The data set may be another one than what is shown came from. */
-    this.doubtful = false;
-    /**
-     * The last total that differed, and the rate it came at; null: not known yet.
-     * @type {{at: number, total: number, perSecond: number | null} | null}
-     */
-    this.counted = null;
+    this.census = new Census(this.catalogue, {
+      onList: () => this.onList(),
+      onRate: (perSecond) => this.onRate(perSecond),
+    });
     this.live = new Live({
       onEvent: (event) => this.onEvent(event),
-      onOpen: () => this.onOpen(),
+      onJoin: () => this.onJoin(),
+      onPart: () => this.onPart(),
       onLink: () => this.drawLink(),
       rows: () => this.catalogue.series.size,
     });
@@ -70,7 +65,6 @@ class Page {
       connecting: () => this.live.link().state === 'connecting',
     });
     this.search = new Search({ change: (q) => this.onQuery(q), enter: () => this.openFirst() });
-    this.removed = new Removed();
     this.remove = new RemoveSensor({
       shown: () => readRoute().sensor,
       types: (id) => this.catalogue.allOf(id).map((one) => one.type),
@@ -83,6 +77,8 @@ class Page {
     this.draw = perFrame(() => this.drawChanged());
     /** How far down the list was when a sensor was opened. */
     this.leftAt = 0;
+    /** No list has come yet. */
+    this.isBare = true;
     /** What the surroundings were last drawn for. */
     this.shape = '';
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -101,90 +97,47 @@ class Page {
     addEventListener('keydown', (event) => this.onKey(event));
     document.addEventListener('visibilitychange', () => this.onVisible());
     setInterval(() => this.tick(), 1000);
+    setInterval(() => this.learnRate(), RATE_MS);
     this.follow();
     this.live.start();
-    void this.readSensors();
+    // The first picture, before the socket stands.
+    void this.census.read();
   }
 
-  /** The first picture, before the socket stands. */
-  async readSensors() {
-    try {
-      const answer = await ask('api/sensors');
-      const asOf = timeOf(answer.as_of);
-      learnTime(asOf);
-      this.takeRows(listOf(answer.sensors, rowOf), answer.next == null, asOf);
-    } catch {
-      // The banner tells of it; the socket's first answer brings the same rows.
-    }
-  }
-
-  /**
-   * @param {import('./events.js').Row[]} listed
-   * @param {boolean} complete
-   * @param {number | null} asOf
-   */
-  takeRows(listed, complete, asOf) {
-    const at = Date.now();
-    const rows = this.removed.without(listed, asOf);
-    if (this.doubtful && complete) {
-      this.doubtful = false;
-      this.catalogue.keepOnly(rows);
-    }
-    this.catalogue.applyRows(rows, at);
-    this.moreRows = !complete;
-    if (complete) this.learnRate(at, this.catalogue.total);
-    if (!this.loaded) {
-      this.loaded = true;
+  onList() {
+    if (this.isBare) {
+      this.isBare = false;
       this.follow();
     }
     this.draw();
-    // Those that were drawn before the server had counted them.
-    for (const card of this.overview.cards.values()) this.seeds.want(card.series);
   }
 
-  /**
-   * Readings per second in all. The server's table is renewed now and then, so an answer may show
-   * the total of the last one; only a total that stays for long means that nothing comes.
-   *
-   * @param {number} at ms
-   * @param {number} total
-   */
-  learnRate(at, total) {
-    const before = this.counted;
-    if (!before || total < before.total) {
-      this.counted = { at, total, perSecond: null };
-      return;
-    }
-    const ms = at - before.at;
-    if (total > before.total && ms >= RATE_MS_LEAST) {
-      this.counted = { at, total, perSecond: ((total - before.total) * 1000) / ms };
-    } else if (total === before.total && ms > QUIET_MS) {
-      before.perSecond = 0;
-    }
-    if (this.counted?.perSecond != null) this.topBar.addRate(this.counted.perSecond);
+  /** @param {number} perSecond */
+  onRate(perSecond) {
+    this.topBar.addRate(perSecond);
+    this.drawLink();
   }
 
-  onOpen() {
-    this.counted = null;
+  learnRate() {
+    if (!document.hidden && this.live.link().state === 'live') this.census.learnRate();
+  }
+
+  /** Live readings come from here on: what was missed is fetched. */
+  onJoin() {
     this.topBar.forgetRates();
-    void this.readRate();
-    this.resume();
+    this.census.join();
+    this.seeds.join();
+    this.detail.join();
+    this.seedCards();
   }
 
-  /** The server's own rate, until two totals make one. */
-  async readRate() {
-    const stats = await ask('api/stats').catch(() => null);
-    const perSecond = stats?.readings_per_second;
-    if (typeof perSecond === 'number' && this.topBar.perSecond.length === 0) {
-      this.topBar.addRate(perSecond);
-      this.drawLink();
-    }
+  onPart() {
+    this.catalogue.part();
+    this.detail.timeline.part();
   }
 
-  /** What was missed is fetched. */
-  resume() {
-    this.seeds.forget();
-    this.detail.resume();
+  /** Cards on the screen whose last minutes are not known. */
+  seedCards() {
     for (const card of this.overview.cards.values()) this.seeds.want(card.series);
   }
 
@@ -195,22 +148,22 @@ class Page {
         this.takeReadings(event.readings);
         break;
       case 'stats':
-        this.takeRows(event.rows, event.complete, event.asOf);
+        this.census.push(event.rows, event.asOf);
         break;
       case 'status':
-        this.catalogue.applyStatus(event.id, event.type, event.status);
+        this.census.pushStatus(event.id, event.type, event.status);
         break;
       case 'removed':
         this.onRemoved(event.id);
         break;
       case 'reset':
-        this.doubtful = true;
-        this.live.askStats(0);
-        this.resume();
+        this.census.reset();
+        this.catalogue.reset();
+        this.detail.timeline.reset();
         break;
       case 'lost':
-        this.live.askStats(0);
-        this.resume();
+        this.catalogue.tear(event.shard);
+        this.detail.timeline.part();
         break;
       default:
     }
@@ -224,13 +177,13 @@ class Page {
       this.catalogue.applyReading(reading);
       this.detail.take(reading);
     }
-    if (readings.length > 0) this.loaded = true;
+    if (readings.length > 0) this.census.loaded = true;
     if (this.catalogue.series.size > known) this.live.askStats();
   }
 
   /** @param {string} id a sensor that somebody removed */
   onRemoved(id) {
-    this.removed.note(id);
+    this.census.removed.note(id);
     this.catalogue.remove(id);
     if (this.remove.id === id) this.remove.close();
     if (readRoute().sensor === id && this.detail.isOpen) {
@@ -246,7 +199,7 @@ class Page {
    * @param {string} id @param {number} askedAt
    */
   onRemovedByUs(id, askedAt) {
-    if (!this.removed.since(id, askedAt)) this.onRemoved(id);
+    if (!this.census.removed.since(id, askedAt)) this.onRemoved(id);
     if (readRoute().sensor === id) leaveSensor();
     this.say(`${id} was removed`, 0);
   }
@@ -270,14 +223,17 @@ class Page {
     this.live.tick();
     if (document.hidden) return;
     this.drawLink();
+    if (this.live.link().state === 'live') {
+      this.census.tick();
+      this.seedCards();
+    }
     if (this.detail.isOpen) this.detail.tick();
     else this.overview.tick();
     this.drawAround();
   }
 
   onVisible() {
-    // Over the hidden time a rate would be an average that says nothing.
-    this.counted = null;
+    this.census.forgetRate();
     if (!document.hidden) this.tick();
   }
 
@@ -293,7 +249,7 @@ class Page {
       return;
     }
     this.overview.refresh(changed);
-    const shape = `${this.catalogue.order} ${this.loaded}`;
+    const shape = `${this.catalogue.order} ${this.census.loaded}`;
     if (shape !== this.shape) this.drawAround();
     this.shape = shape;
   }
@@ -302,18 +258,18 @@ class Page {
   drawAround() {
     const open = this.isInside;
     const { size } = this.catalogue.series;
-    const none = this.loaded && size === 0;
+    const none = this.census.loaded && size === 0;
     const { hits } = this.overview;
     const group = this.overview.group;
     const connected = this.live.link().state === 'live';
-    this.toolbar.draw(this.catalogue, { connected, group, hits, more: this.moreRows });
+    this.toolbar.draw(this.catalogue, { connected, group, hits, more: this.census.hasMore });
     setAttribute(this.toolbar.element, 'hidden', open || size === 0 ? '' : null);
     setAttribute(this.overview.element, 'hidden', open || size === 0 ? '' : null);
     this.noMatch.draw(this.overview.query, size, !open && size > 0 && hits === 0);
     if (none && !open && this.empty.element.hidden) void this.tellWhereToSend();
     setAttribute(this.empty.element, 'hidden', none && !open ? null : '');
     const early = performance.now() < BONES_MS;
-    setAttribute(this.bones, 'hidden', this.loaded || open || early ? '' : null);
+    setAttribute(this.bones, 'hidden', this.census.loaded || open || early ? '' : null);
   }
 
   async tellWhereToSend() {

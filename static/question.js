@@ -35,7 +35,7 @@ export function pointsFor(pixels) {
  */
 export function addressOf(series, question, more = {}) {
   if (series.id === '.' || series.id === '..') {
-    throw new Refused(0, `The id “${series.id}” cannot be part of an address.`);
+    throw new Refused(400, `The id “${series.id}” cannot be part of an address.`);
   }
   const asked = new URLSearchParams({ type: series.type, from: wireTime(question.from) });
   if (question.to !== null) asked.set('to', wireTime(question.to));

@@ -136,11 +136,11 @@ export function usualStep(timeAt, from, to) {
  * The line through the readings of a stretch; a gap is a null between two of them.
  *
  * @param {Columns} columns
- * @param {number} from ms since 1970
- * @param {number} to
+ * @param {{from: number, to: number, tears?: number[]}} span in ms since 1970; `tears`: after a
+ *   reading of one of these times others may be missing, ascending
  * @returns {import('./windows.js').Lines} without a band
  */
-export function lineOf(columns, from, to) {
+export function lineOf(columns, { from, to, tears = [] }) {
   /** @type {import('./windows.js').Lines} */
   const out = { t: [], v: [], low: [], high: [], windows: [], gaps: [] };
   // One reading beyond each edge, so that lines run to the edge.
@@ -151,7 +151,8 @@ export function lineOf(columns, from, to) {
     const t = /** @type {number} */ (columns.t[i]);
     const v = /** @type {number} */ (columns.v[i]);
     const before = i > first ? /** @type {number} */ (columns.t[i - 1]) : t;
-    if (t - before > missing) {
+    const isTorn = t > before && tears.some((tear) => before <= tear && tear < t);
+    if (t - before > missing || isTorn) {
       const value = /** @type {number} */ (columns.v[i - 1]);
       out.t.push((before + t) / 2);
       out.v.push(null);

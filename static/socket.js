@@ -46,6 +46,7 @@ export class Socket {
     this.become('connecting');
     this.timer = setTimeout(() => socket.close(), HANDSHAKE_MS_MOST);
     socket.addEventListener('open', () => {
+      if (this.socket !== socket) return;
       clearTimeout(this.timer);
       stood = true;
       this.become('open');

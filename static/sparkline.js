@@ -4,10 +4,10 @@
  * noise stays small. Where readings end the line ends.
  */
 
-import { SPARK_MS } from './catalogue.js';
 import { h } from './dom.js';
 import { palette } from './palette.js';
 import { gapFrom } from './series.js';
+import { SPARK_MS } from './spark.js';
 
 /** With fewer readings than this each gets a dot. */
 const DOTTED_BELOW = 16;
@@ -64,8 +64,8 @@ export class Sparkline {
    * @returns {Point[]}
    */
   pointsOf(series, now) {
-    const s = series.spark;
-    if (!s) return [];
+    if (!series.spark) return [];
+    const { rows: s, tears } = series.spark;
     const start = now - SPARK_MS;
     const first = s.indexAfter(start);
     let [low, high] = [Infinity, -Infinity];
@@ -85,7 +85,8 @@ export class Sparkline {
       const before = i > first ? /** @type {number} */ (s.t[i - 1]) : t;
       const v = /** @type {number} */ (s.v[i]);
       const x = Math.min(1, (t - start) / SPARK_MS) * (this.width - EDGE);
-      points.push({ x, y: this.height / 2 - (v - middle) * scale, open: t - before > missing });
+      const open = t - before > missing || (t > before && tears.includes(before));
+      points.push({ x, y: this.height / 2 - (v - middle) * scale, open });
     }
     return points;
   }

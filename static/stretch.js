@@ -4,12 +4,15 @@
  */
 
 import { now } from './clock.js';
-import { covers } from './position.js';
+import { Reached } from './position.js';
 import { Columns, lineOf } from './series.js';
 import { bandOf, Windows } from './windows.js';
 
 /** Rows kept: the longest answer, and three times as much that came live since. */
 export const ROWS_MOST = 40_000;
+
+/** Where history could not be had for so many losses, the oldest is taken for whole again. */
+const TEARS_MOST = 100;
 
 /** @type {Map<import('./question.js').Resolution, number>} */
 const WINDOW_MS = new Map([['1m', 60_000], ['1h', 3_600_000]]);
@@ -26,6 +29,9 @@ export class Stretch {
     this.question = question;
     this.resolution = resolution;
     this.token = token;
+    this.reached = new Reached(token);
+    /** After these times something may be missing. @type {number[]} */
+    this.tears = [];
     const length = WINDOW_MS.get(resolution) ?? null;
     /** Length of the windows in ms; null: these are readings. */
     this.window = length;
@@ -36,10 +42,18 @@ export class Stretch {
 
   /** @param {import('./events.js').Reading} reading of this series */
   take(reading) {
-    if (covers(this.token, reading.position)) return;
+    if (!this.reached.takes(reading)) return;
     if (!this.question.live && reading.at >= (this.question.to ?? Infinity)) return;
     this.rows.push(reading.at, reading.value);
     this.added += 1;
+  }
+
+  /** What comes from here on may not be all: the line must not claim to know what lies between. */
+  tear() {
+    const { rows } = this;
+    if (!(rows instanceof Columns) || rows.length === 0) return;
+    if (this.tears.at(-1) !== rows.newest) this.tears.push(rows.newest);
+    if (this.tears.length > TEARS_MOST) this.tears.shift();
   }
 
   /** When the first reading was, or its window began; null: there is none. */
@@ -68,7 +82,8 @@ export class Stretch {
   /** @param {number} from @param {number} to @returns {import('./windows.js').Lines} */
   lines(from, to) {
     const { rows } = this;
-    return rows instanceof Windows ? bandOf(rows, from, to) : lineOf(rows, from, to);
+    return rows instanceof Windows ? bandOf(rows, from, to)
+      : lineOf(rows, { from, to, tears: this.tears });
   }
 }
 

@@ -8,7 +8,6 @@ import { Continued } from './continued.js';
 import { readPercentiles } from './percentiles.js';
 import { POINTS_MOST } from './question.js';
 import { summarise } from './statistics.js';
-import { unasked } from './stretch.js';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -18,18 +17,19 @@ const MINUTES_SPAN_MOST = 48 * HOUR_MS;
 /** @typedef {import('./stretch.js').Stretch} Stretch */
 
 export class Sums {
-  constructor() {
+  /** @param {boolean} flows live readings come already */
+  constructor(flows) {
     /** Windows of the range; not asked for where the chart's rows are all there is. */
-    this.windows = new Continued();
+    this.windows = new Continued(flows);
     /** The chart's answer has been thinned; null: not known yet. @type {boolean | null} */
     this.thinned = null;
     /** @type {import('./percentiles.js').Percentiles} */
     this.percentiles = null;
   }
 
-  /** Another series or range: nothing is known of it. */
+  /** Another range: nothing is known of it. */
   forget() {
-    this.windows.stretch = unasked();
+    this.windows.clear();
     this.thinned = null;
     this.percentiles = null;
   }
@@ -49,7 +49,7 @@ export class Sums {
       this.thinned = false;
     } else {
       await this.windows.load(series, windowsOf(question, now), signal);
-      const whole = summarise(this.windows.stretch, question.from, Infinity);
+      const whole = summarise(this.windows.shown, question.from, Infinity);
       // The server thins when there are more than was asked for, and only then.
       this.thinned = line.window !== null || (whole?.count ?? 0) > question.points;
     }
@@ -79,7 +79,7 @@ export class Sums {
    */
   of(line) {
     if (this.thinned === null) return null;
-    return this.thinned ? this.windows.stretch : line;
+    return this.thinned ? this.windows.shown : line;
   }
 }
 

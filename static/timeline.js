@@ -3,6 +3,7 @@
  * at a moment, the answer for it at the resolution that the chart can show, and when to ask again.
  */
 
+import { Refused } from './api.js';
 import { now } from './clock.js';
 import { Continued } from './continued.js';
 import { pointsFor } from './question.js';
@@ -21,6 +22,11 @@ const WIDTH_SHARE = 0.2;
 const MOVED_SHARE = 1 / 60;
 const RENEW_MS_LEAST = 30_000;
 const ADDED_MOST = 5000;
+/** What could not be had is asked for again after this, then twice that, up to the greatest. */
+const RETRY_MS_FIRST = 2000;
+const RETRY_MS_MOST = 30_000;
+/** A renewal that stays without an answer for so long is given up for another. */
+const ANSWER_MS_MOST = 60_000;
 
 /**
  * @typedef {object} Surroundings
@@ -37,8 +43,8 @@ export class Timeline {
     this.subject = NOTHING;
     /** @type {Span | null} */
     this.zoom = null;
-    this.line = new Continued();
-    this.sums = new Sums();
+    this.line = new Continued(false);
+    this.sums = new Sums(false);
     /** The whole range, while a part is looked at. @type {import('./stretch.js').Stretch | null} */
     this.wide = null;
     /** @type {AbortController | null} */
@@ -48,11 +54,14 @@ export class Timeline {
     /** Why the last answer that somebody waited for did not come. @type {unknown} */
     this.failure = null;
     this.askedAt = 0;
+    /** Answers in a row that did not come, and when what is still missing is asked for again. */
+    this.failures = 0;
+    this.retryAt = 0;
   }
 
   /** What is on show, also while the next answer is on its way. */
   get stretch() {
-    return this.line.stretch;
+    return this.line.shown;
   }
 
   /**
@@ -68,14 +77,19 @@ export class Timeline {
     const same = JSON.stringify(subject) === JSON.stringify(before);
     if (same && JSON.stringify(zoom) === JSON.stringify(this.zoom)) return false;
     this.asking?.abort();
-    if (subject.id !== before.id || subject.type !== before.type) this.line = new Continued();
+    if (subject.id === before.id && subject.type === before.type) {
+      this.sums.forget();
+    } else {
+      this.line = new Continued(this.line.flows);
+      this.sums = new Sums(this.line.flows);
+    }
     if (!same) this.wide = null;
-    else if (zoom === null && this.wide) this.line.stretch = this.wide;
+    else if (zoom === null && this.wide) this.line.shown = this.wide;
     else if (this.zoom === null) this.wide = this.stretch;
     this.subject = subject;
     this.zoom = zoom;
-    this.sums.forget();
     this.failure = null;
+    this.failures = 0;
     this.waiting = true;
     return true;
   }
@@ -107,15 +121,23 @@ export class Timeline {
     try {
       await this.line.load(this.subject, question, asking.signal);
       this.failure = null;
+      this.failures = 0;
     } catch (error) {
+      if (asking.signal.aborted) return;
       // Who waits is told; else the old answer stays, live goes on, and the next try comes soon.
-      if (!asking.signal.aborted && this.waiting) this.failure = error;
+      if (this.waiting) this.failure = error;
+      this.failures += 1;
+      this.retryAt = isPassing(error) ? this.askedAt + this.retryMs : Infinity;
     }
     if (asking.signal.aborted) return;
     this.waiting = false;
     this.around.busy(false);
     this.around.changed();
     if (this.failure === null) void this.loadSums(asking.signal);
+  }
+
+  get retryMs() {
+    return Math.min(RETRY_MS_MOST, RETRY_MS_FIRST * 2 ** Math.max(0, this.failures - 1));
   }
 
   /** @param {AbortSignal} signal */
@@ -141,19 +163,53 @@ export class Timeline {
     const { id, type } = this.subject;
     if (reading.id !== id || reading.type !== type) return;
     this.line.take(reading);
+    this.wide?.take(reading);
     this.sums.take(reading);
     this.around.changed();
   }
 
+  /** Live readings come from here on: what is on show may be asked for. */
+  join() {
+    for (const seam of [this.line, this.sums.windows]) seam.join();
+  }
+
   /**
-   * Whether the answer on show has become old: live readings stand in it one by one.
+   * They do not any more, or some were not delivered: of which shard does not matter, for a series
+   * may come through one that it never came through before.
+   */
+  part() {
+    for (const seam of [this.line, this.sums.windows]) seam.part();
+    this.wide?.tear();
+    this.around.changed();
+  }
+
+  /** Another data set: what is on show is of the one before. */
+  reset() {
+    this.asking?.abort();
+    for (const seam of [this.line, this.sums.windows]) seam.reset();
+    this.wide = null;
+    this.part();
+  }
+
+  /** Whether something of what is looked at is missing, is not on its way, and could be had. */
+  get wants() {
+    const { line, sums: { windows } } = this;
+    return this.subject.type !== '' && (line.wants || (windows.wants && windows.state === 'torn'));
+  }
+
+  /**
+   * Whether the answer on show has become old (live readings stand in it one by one), or what is
+   * missing in it may be had by now.
    * @param {number} at
    */
   isDue(at) {
     const { question, added } = this.stretch;
     const { from, to } = this.frameAt(at);
     const rest = at - this.askedAt;
-    if (this.waiting || this.failure !== null || rest < RENEW_MS_LEAST) return false;
+    if (this.waiting || (this.line.state === 'asking' && rest < ANSWER_MS_MOST)) return false;
+    if (this.failures > 0) return at >= this.retryAt;
+    if (this.wants) return rest >= RETRY_MS_FIRST;
+    if (rest < RENEW_MS_LEAST) return false;
     if (!question.live) return this.zoom === null && question.from !== from;
     return added > ADDED_MOST || rest > (to - from) * MOVED_SHARE;
   }
@@ -201,3 +257,7 @@ export class Timeline {
     };
   }
 }
+
+/** Whether the same question may be answered later. @param {unknown} error */
+const isPassing = (error) =>
+  !(error instanceof Refused) || error.status === 0 || error.status >= 500 || error.status === 429;

@@ -19,7 +19,8 @@ export function launch() {
 /**
  * @param {import('playwright-core').Browser} browser
  * @param {string} url of the page; requests to any other origin are faults
- * @param {{width?: number, height?: number, dark?: boolean, scale?: number, path?: string}} [how]
+ * @param {{width?: number, height?: number, dark?: boolean, scale?: number, path?: string,
+ *   watch?: (context: import('playwright-core').BrowserContext) => Promise<void>}} [how]
  */
 export async function openPage(browser, url, how = {}) {
   const { width = 1440, height = 900, dark = false, scale = 1, path = '' } = how;
@@ -30,6 +31,7 @@ export async function openPage(browser, url, how = {}) {
     locale: 'en-GB',
     reducedMotion: 'reduce',
   });
+  await how.watch?.(context);
   const page = await context.newPage();
   /** @type {string[]} */
   const faults = [];

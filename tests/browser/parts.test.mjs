@@ -88,9 +88,9 @@ test('a value is never beyond its own bounds, though the server counts it a mome
   const catalogue = new Catalogue();
   const reading = { id: 'a', type: 'b', unit: '', location: null, metadata: {}, position: null };
   const row = { ...reading, min: 1, max: 5, avg: 3, stddev: 1, count: 9, status: null };
-  catalogue.applyRows([{ ...row, last: 3, lastAt: 1000 }], 1000);
+  catalogue.applyRows([{ ...row, last: 3, lastAt: 1000 }], { at: 1000, whole: true });
   catalogue.applyReading({ ...reading, value: 7, at: 2000 });
-  catalogue.applyRows([{ ...row, last: 3, lastAt: 1000 }], 2000);
+  catalogue.applyRows([{ ...row, last: 3, lastAt: 1000 }], { at: 2000, whole: false });
   const { min, max, last } = catalogue.find('a', 'b');
   assert.deepEqual([min, max, last], [1, 7, 7]);
 });

@@ -29,7 +29,7 @@ const seconds = (from, to) => Array.from({ length: to - from }, (_, i) => from +
 test('a stretch without readings is a null between its ends', () => {
   const columns = new Columns(1000);
   for (const s of [0, 1, 2, 3, ...seconds(63, 106)]) columns.push(s * 1000, s);
-  const { v, gaps } = lineOf(columns, 0, 120_000);
+  const { v, gaps } = lineOf(columns, { from: 0, to: 120_000 });
   assert.equal(v.indexOf(null), 4);
   assert.deepEqual(gaps, [{ from: 3000, to: 63_000, before: 3, after: 63, silence: 60_000 }]);
 });
