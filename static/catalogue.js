@@ -113,7 +113,9 @@ export class Series {
 export const keyOf = (id, type) => `${id.length}:${id}${type}`;
 
 export class Catalogue {
-  constructor() {
+  /** @param {(series: Series, from: string, to: string) => void} turned another status */
+  constructor(turned = () => {}) {
+    this.turned = turned;
     /** @type {Map<string, Series>} */
     this.series = new Map();
     /** Those with something new to draw. @type {Set<Series>} */
@@ -178,7 +180,7 @@ export class Catalogue {
       one.avg = row.avg;
       one.stddev = row.stddev;
       one.count = row.count;
-      one.status = row.status;
+      this.turn(one, row.status);
       one.learnRate(row.count, at);
       one.learnDecimals(row.min);
       one.learnDecimals(row.max);
@@ -219,9 +221,16 @@ export class Catalogue {
   applyStatus(id, type, status) {
     for (const one of this.allOf(id)) {
       if (type !== null && one.type !== type) continue;
-      one.status = status;
+      this.turn(one, status);
       this.changed.add(one);
     }
+  }
+
+  /** @param {Series} one @param {string | null} status */
+  turn(one, status) {
+    const before = one.status;
+    one.status = status;
+    if (before !== null && status !== null && before !== status) this.turned(one, before, status);
   }
 
   /** @param {string} id */

@@ -84,7 +84,7 @@ function drawGap({ g, box, x, y }, gap, narrow) {
   g.lineTo(to, foot);
   g.stroke();
   const length = duration(gap.silence / 1000);
-  const said = narrow ? length : `no readings for ${length}`;
+  const said = gap.torn ? 'not delivered' : narrow ? length : `no readings for ${length}`;
   const wide = g.measureText(said).width;
   g.fillStyle = ink;
   const before = from - 8 - wide > box.left;

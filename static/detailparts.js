@@ -56,7 +56,7 @@ export class Over {
     this.text = h('p');
     this.button = h('button', { class: 'button edge', type: 'button', click: () => this.act() });
     this.element = h('div', { class: 'over', hidden: true, 'data-role': 'over' },
-      this.title, this.text, this.button);
+      h('div', { class: 'over-words' }, this.title, this.text, this.button));
     this.act = () => {};
   }
 

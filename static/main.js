@@ -9,7 +9,7 @@ import { Catalogue } from './catalogue.js';
 import { Census } from './census.js';
 import { now } from './clock.js';
 import { Detail } from './detail.js';
-import { part, setAttribute, setText } from './dom.js';
+import { part, setAttribute } from './dom.js';
 import { deviceDoor, Empty } from './empty.js';
 import { perFrame } from './frames.js';
 import { mark } from './icons.js';
@@ -19,6 +19,7 @@ import { onTheme } from './palette.js';
 import { Gone, RemoveSensor } from './remove.js';
 import { Seeds } from './seeds.js';
 import { ALL_SENSORS, amend, goTo, leaveSensor, onRoute, readRoute } from './route.js';
+import { Says } from './says.js';
 import { Search } from './search.js';
 import { skeleton, Toolbar } from './toolbar.js';
 import { TopBar } from './topbar.js';
@@ -32,7 +33,8 @@ const SAY_MS = 500;
 
 class Page {
   constructor() {
-    this.catalogue = new Catalogue();
+    this.says = new Says(part('says', HTMLElement));
+    this.catalogue = new Catalogue((one, from, to) => this.says.turned(one, from, to));
     this.seeds = new Seeds(this.catalogue);
     this.census = new Census(this.catalogue, {
       onList: () => this.onList(),
@@ -81,8 +83,6 @@ class Page {
     this.isBare = true;
     /** What the surroundings were last drawn for. */
     this.shape = '';
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.sayTimer = undefined;
   }
 
   start() {
@@ -138,6 +138,7 @@ class Page {
 
   /** Cards on the screen whose last minutes are not known. */
   seedCards() {
+    if (this.isInside) return;
     for (const card of this.overview.cards.values()) this.seeds.want(card.series);
   }
 
@@ -189,7 +190,7 @@ class Page {
     if (readRoute().sensor === id && this.detail.isOpen) {
       this.gone.show(id);
       this.follow();
-      this.say(`${id} was removed`, 0);
+      this.says.say(`${id} was removed`, 0);
     }
     this.draw();
   }
@@ -201,7 +202,7 @@ class Page {
   onRemovedByUs(id, askedAt) {
     if (!this.census.removed.since(id, askedAt)) this.onRemoved(id);
     if (readRoute().sensor === id) leaveSensor();
-    this.say(`${id} was removed`, 0);
+    this.says.say(`${id} was removed`, 0);
   }
 
   drawLink() {
@@ -216,7 +217,7 @@ class Page {
     this.overview.redraw();
     this.detail.rebuild();
     const words = { live: 'Connected', stale: 'Nothing arrives', off: 'Not connected' };
-    if (before && link.state !== 'connecting') this.say(words[link.state], 0);
+    if (before && link.state !== 'connecting') this.says.say(words[link.state], 0);
   }
 
   tick() {
@@ -315,18 +316,12 @@ class Page {
     if (this.isInside) goTo({ ...ALL_SENSORS, q: query });
     else amend({ q: query });
     const { hits } = this.overview;
-    this.say(hits === 1 ? '1 sensor found' : `${hits} sensors found`, SAY_MS);
+    this.says.say(hits === 1 ? '1 sensor found' : `${hits} sensors found`, SAY_MS);
   }
 
   openFirst() {
     const { first } = this.overview;
     if (first && !this.detail.isOpen) goTo({ sensor: first.id, type: first.type });
-  }
-
-  /** For screen readers, once it has settled. @param {string} text @param {number} after ms */
-  say(text, after) {
-    clearTimeout(this.sayTimer);
-    this.sayTimer = setTimeout(() => setText(part('says', HTMLElement), text), after);
   }
 
   /** @param {KeyboardEvent} event */

@@ -127,9 +127,10 @@ export function usualStep(timeAt, from, to) {
 }
 
 /**
- * @typedef {{from: number, to: number, before: number, after: number, silence: number}} Gap
+ * @typedef {{from: number, to: number, before: number, after: number, silence: number,
+ *   torn?: boolean}} Gap
  * a stretch without readings: where the line ends and goes on, with its values there, and for how
- * long surely nothing was measured, in ms
+ * long surely nothing was measured, in ms; torn: something may have been, that did not come here
  */
 
 /**
@@ -156,7 +157,8 @@ export function lineOf(columns, { from, to, tears = [] }) {
       const value = /** @type {number} */ (columns.v[i - 1]);
       out.t.push((before + t) / 2);
       out.v.push(null);
-      out.gaps.push({ from: before, to: t, before: value, after: v, silence: t - before });
+      const gap = { from: before, to: t, before: value, after: v, silence: t - before };
+      out.gaps.push(isTorn ? { ...gap, torn: true } : gap);
     }
     out.t.push(t);
     out.v.push(v);

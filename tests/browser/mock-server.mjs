@@ -41,6 +41,8 @@ export class MockServer {
     this.historyStatus = 200;
     /** How far back each resolution is kept, in ms; absent: without end. */
     this.kept = new Map();
+    /** What each series is, where that was said; by `id type`. */
+    this.statuses = new Map();
     /** Every question for history, oldest first. */
     this.questions = [];
     /** What a deletion is answered with, and whether clients are told of it. */
@@ -79,7 +81,7 @@ export class MockServer {
       unit: '', location: null, metadata: {}, timestamp: new Date().toISOString(), ...reading,
     };
     full.position = `0:${Date.now()}-${(this.sequence += 1)}.0`;
-    const key = JSON.stringify([full.sensor_id, full.sensor_type]);
+    const key = keyOf(full.sensor_id, full.sensor_type);
     const list = this.series.get(key) ?? Object.assign([], { sums: new Sums() });
     const late = list.length > 0 && full.timestamp < list.at(-1).timestamp;
     list.push(full);
@@ -99,9 +101,18 @@ export class MockServer {
       const { sensor_id, sensor_type, unit, location, metadata, value, timestamp } = list.at(-1);
       return {
         sensor_id, sensor_type, unit, location, metadata,
-        last_value: value, last_reading: timestamp, status: null, ...list.sums.row(),
+        last_value: value, last_reading: timestamp, ...list.sums.row(),
+        status: this.statuses.get(keyOf(sensor_id, sensor_type)) ?? null,
       };
     });
+  }
+
+  /** A sensor goes late or offline, or comes back. */
+  turn(sensor_id, sensor_type, status) {
+    const key = keyOf(sensor_id, sensor_type);
+    this.statuses.set(key, status);
+    const last_reading = this.series.get(key)?.at(-1).timestamp ?? null;
+    this.send('sensor_status', { sensor_id, sensor_type, status, last_reading });
   }
 
   signedIn(request) {
@@ -227,6 +238,8 @@ export class MockServer {
     client.send(JSON.stringify({ event: 'status', data: { message, position } }));
   }
 }
+
+const keyOf = (id, type) => JSON.stringify([id, type]);
 
 /** Statistics of one series, reading by reading (B. P. Welford, Technometrics 4, 1962). */
 class Sums {
