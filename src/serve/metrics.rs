@@ -19,7 +19,7 @@ pub(super) struct Metrics {
     endings: Vec<Counter>,
     conflated: Counter,
     without_slot: Counter,
-    held_replaced: Counter,
+    behind: Counter,
     connections: Arc<Level>,
     clients: Arc<Level>,
     /// Files that are being sent.
@@ -48,7 +48,7 @@ impl Metrics {
             endings: Ending::ALL.map(Ending::counter).to_vec(),
             conflated: counter!("streamgauge_live_readings_conflated_total"),
             without_slot: counter!("streamgauge_live_readings_without_slot_total"),
-            held_replaced: counter!("streamgauge_live_frames_replaced_total"),
+            behind: counter!("streamgauge_live_clients_behind_total"),
             connections: level(gauge!("streamgauge_http_connections")),
             clients: level(gauge!("streamgauge_websocket_clients")),
             files: level(gauge!("streamgauge_http_files")),
@@ -80,7 +80,7 @@ impl Metrics {
     pub(super) fn hub(&self, before: &Counts, now: &Counts) {
         self.conflated.increment(now.conflated - before.conflated);
         self.without_slot.increment(now.without_slot - before.without_slot);
-        self.held_replaced.increment(now.held_replaced - before.held_replaced);
+        self.behind.increment(now.behind - before.behind);
     }
 
     pub(super) fn accept_failed(&self) {

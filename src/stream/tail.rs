@@ -16,7 +16,7 @@ use super::reply::{Reply, Unreadable};
 use crate::shard::ShardId;
 
 /// Entries read of one shard at a time: 16,384 messages, about 2 MiB of the usual ones.
-const ENTRIES_PER_READ: usize = 32;
+pub const ENTRIES_PER_READ: usize = 32;
 /// Entries read at a time of all shards, of 1 MiB at most unless one message is larger.
 const ENTRIES_PER_REPLY: usize = 256;
 /// A read that finds nothing ends after this.

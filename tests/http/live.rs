@@ -137,9 +137,62 @@ fn subscriptions_choose_and_strangers_are_told_so() {
     browser.say("dance", json!({}));
     let error = browser.expect("error");
     assert!(error["message"].as_str().unwrap().contains("unknown event \"dance\""), "{error}");
+    for (wish, said) in [
+        (json!({"sensors": ["a"], "max_hz": 100}), "`max_hz` is 100; allowed: 0.1 to 60"),
+        (json!({"sensors": ["a"], "max_hz": "5"}), "expected f64"),
+        (json!({"sensors": "a"}), "expected a sequence"),
+        (json!({"sensors": ["a*b"]}), "a * before its end"),
+        (json!({"sensors": vec!["a"; 101]}), "101 entries; allowed: 100"),
+        (json!({"sensors": ["x".repeat(130)]}), "130 bytes; allowed: 1 to 129"),
+    ] {
+        browser.say("subscribe", wish);
+        let error = browser.expect("error");
+        assert!(error["message"].as_str().unwrap().contains(said), "{error}");
+    }
+    browser.say("subscribe", json!({"sensors": ["a"]}));
+    assert_eq!(browser.expect("status")["message"], "subscribed");
+}
+
+#[test]
+fn every_reading_comes_to_who_wants_it_also_of_a_topic_that_was_conflated() {
+    let stage = Stage::start();
+    let mut conflated = Browser::connect(&stage);
+    conflated.expect("status");
+    let zero = value(0.0);
+    for number in 1..=3 {
+        stage.append(0, number, &[("s/a/t", zero.as_str()); 50]);
+    }
+    let mut browser = Browser::connect(&stage);
+    browser.expect("status");
     browser.say("subscribe", json!({"sensors": ["a"], "every": true}));
-    let error = browser.expect("error");
-    assert!(error["message"].as_str().unwrap().contains("`every` is not built yet"), "{error}");
+    while browser.hear().0 != "status" {}
+    let values: Vec<String> = (1..=100).map(|n| value(f64::from(n))).collect();
+    let messages: Vec<(&str, &str)> = values.iter().map(|it| ("s/a/t", it.as_str())).collect();
+    stage.append(0, 4, &messages);
+    let mut shown = Vec::new();
+    while shown.last() != Some(&100.0) {
+        shown.push(browser.expect("sensor_update")["value"].as_f64().unwrap());
+    }
+    // Before it stands what is not committed yet.
+    let from = shown.iter().position(|it| *it > 0.0).unwrap();
+    assert_eq!(shown[from..], (1..=100).map(f64::from).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_batch_comes_in_one_frame_and_says_how_many_it_replaced() {
+    let stage = Stage::start();
+    let mut browser = Browser::connect(&stage);
+    browser.expect("status");
+    browser.say("subscribe", json!({"sensors": ["a", "b"], "batch": true, "max_hz": 2}));
+    assert_eq!(browser.expect("status")["message"], "subscribed");
+    let (one, two) = (value(1.0), value(2.0));
+    stage.append(0, 1, &[("s/a/t", &one), ("s/b/t", &one), ("s/a/t", &two), ("s/c/t", &two)]);
+    let updates = browser.expect("sensor_updates");
+    let shown = updates["readings"].as_array().unwrap().iter();
+    let shown: Vec<_> = shown.map(|it| (it["sensor_id"].clone(), it["value"].clone())).collect();
+    assert_eq!(shown, [(json!("a"), json!(2.0)), (json!("b"), json!(1.0))]);
+    assert_eq!(updates["conflated"], 1);
+    assert_eq!(updates["readings"][0]["position"].as_str().unwrap().rsplit('.').next(), Some("2"));
 }
 
 #[test]

@@ -2,14 +2,18 @@
 //! only the last is shown, so only it is parsed, as long as that is safe (design §2.6).
 //!
 //! It is safe when the first hundred messages of the topic, and all parsed since, named one and
-//! the same series. A topic that ever named a second series is parsed message by message. When a
-//! parsed message was older than what is shown, the topic's next round is parsed whole, because
-//! one of those left out may have been later. A state machine without runtime, clock or I/O.
+//! the same series, and nobody wants every reading of it. A topic that ever named a second series
+//! is parsed message by message. When a parsed message was older than what is shown, the topic's
+//! next round is parsed whole, because one of those left out may have been later. A state machine
+//! without runtime, clock or I/O.
 //!
 //! A round is walked backwards, and each message costs one look-up: what is decided of a topic
 //! stands with the topic, under the number of the round. At 250,000 messages a second that is
 //! where the time goes. Topics are hashed by XXH3 under a seed of the process's own, so that
 //! nobody can choose topics that fall together.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -21,11 +25,42 @@ const PARSED_FIRST: u32 = 100;
 /// Topics remembered; others are always parsed.
 const TOPICS_MAX: usize = 262_144;
 
+/// Entries (`*`, an id, a prefix that ends in `*`) of which every reading is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Every {
+    entries: Arc<BTreeSet<Box<str>>>,
+}
+
+impl Every {
+    pub(super) fn new(entries: BTreeSet<Box<str>>) -> Self {
+        Self { entries: Arc::new(entries) }
+    }
+
+    /// Whether nobody wants that.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether all these entries are among them.
+    pub(super) fn has(&self, entries: &BTreeSet<Box<str>>) -> bool {
+        entries.is_subset(&self.entries)
+    }
+
+    fn fits(&self, sensor_id: &str) -> bool {
+        let has_prefix = |entry: &str| match entry.strip_suffix('*') {
+            Some(prefix) => sensor_id.starts_with(prefix),
+            None => false,
+        };
+        self.entries.contains(sensor_id) || self.entries.iter().any(|entry| has_prefix(entry))
+    }
+}
+
 /// What is known of the topics.
 #[derive(Debug)]
 pub(super) struct Conflate {
     places: HashTable<u32>,
     topics: Vec<Topic>,
+    every: Every,
     seed: u64,
     /// The number of the round, from 1.
     round: u64,
@@ -54,22 +89,38 @@ struct Topic {
     latest: UnixMillis,
     /// The next round is parsed whole.
     whole: bool,
+    /// Somebody wants every reading of it.
+    is_every: bool,
     /// The last round in which its last message was taken for all of them.
     taken_in: u64,
+    /// How many messages were left out in that round.
+    replaced: u32,
     /// The last round that was parsed whole.
     whole_in: u64,
 }
 
 impl Topic {
     const fn is_safe(&self) -> bool {
-        self.series.is_some() && self.parsed >= PARSED_FIRST && !self.whole
+        self.series.is_some() && self.parsed >= PARSED_FIRST && !self.whole && !self.is_every
     }
 }
 
 impl Conflate {
     /// Knows no topic. `seed` is random.
-    pub(super) const fn new(seed: u64) -> Self {
-        Self { places: HashTable::new(), topics: Vec::new(), seed, round: 0 }
+    pub(super) fn new(seed: u64) -> Self {
+        let (places, topics, every) = (HashTable::new(), Vec::new(), Every::default());
+        Self { places, topics, every, seed, round: 0 }
+    }
+
+    /// From now on every reading of these entries is wanted.
+    pub(super) fn want_every(&mut self, every: Every) {
+        if every == self.every {
+            return;
+        }
+        for topic in &mut self.topics {
+            topic.is_every = topic.series.as_ref().is_some_and(|it| every.fits(&it.sensor_id));
+        }
+        self.every = every;
     }
 
     /// A round begins: messages of one shard that were read together.
@@ -83,15 +134,23 @@ impl Conflate {
         let known = &mut self.topics[place.0 as usize];
         if known.is_safe() && known.whole_in != self.round {
             if known.taken_in == self.round {
+                known.replaced += 1;
                 return Plan::LeaveOut;
             }
-            known.taken_in = self.round;
+            (known.taken_in, known.replaced) = (self.round, 0);
         } else {
             // Parsed whole this time; the next round is judged anew.
             known.whole = false;
             known.whole_in = self.round;
         }
         Plan::Parse(Some(place))
+    }
+
+    /// How many messages were left out because this one came behind them; known when all of the
+    /// round have been asked for.
+    pub(super) fn replaced(&self, place: Option<Place>) -> u32 {
+        let topic = place.and_then(|place| self.topics.get(place.0 as usize));
+        topic.filter(|known| known.taken_in == self.round).map_or(0, |known| known.replaced)
     }
 
     /// A message was parsed; it named a series and a time. Those of a round are told in order.
@@ -116,7 +175,7 @@ impl Conflate {
     }
 
     fn learn(&mut self, topic: &str, series: &SeriesKey, measured_at: UnixMillis) {
-        let Self { places, topics, seed, .. } = self;
+        let Self { places, topics, every, seed, .. } = self;
         let Some(place) = u32::try_from(topics.len()).ok().filter(|_| topics.len() < TOPICS_MAX)
         else {
             return;
@@ -127,7 +186,9 @@ impl Conflate {
             parsed: 1,
             latest: measured_at,
             whole: false,
+            is_every: every.fits(&series.sensor_id),
             taken_in: 0,
+            replaced: 0,
             whole_in: 0,
         });
         let hash = |name: &str| xxh3_64_with_seed(name.as_bytes(), *seed);
@@ -208,5 +269,34 @@ mod tests {
         }
         assert_eq!(plan(&mut conflate, &[&last, "x", &last, "x"]), [true, false, true, true]);
         assert_eq!(conflate.topics.len(), TOPICS_MAX);
+    }
+
+    #[test]
+    fn the_one_that_is_parsed_says_how_many_it_stands_for() {
+        let mut conflate = known("x", 100);
+        for (messages, replaced) in [(3, 2), (1, 0)] {
+            plan(&mut conflate, &vec!["x"; messages]);
+            assert_eq!(conflate.replaced(conflate.find("x")), replaced);
+        }
+        assert_eq!(conflate.replaced(None), 0);
+        conflate.begin();
+        assert_eq!(conflate.replaced(conflate.find("x")), 0);
+    }
+
+    #[test]
+    fn a_series_of_which_all_is_wanted_is_parsed_message_by_message() {
+        let every = |entry: &str| Every::new(BTreeSet::from([entry.into()]));
+        let mut conflate = known("x", 200);
+        for (entry, is_whole) in [("a", true), ("b", false), ("a*", true), ("*", true)] {
+            conflate.want_every(every(entry));
+            assert_eq!(plan(&mut conflate, &["x", "x"]), [is_whole, true], "{entry}");
+        }
+        // A topic heard for the first time, too.
+        let mut conflate = Conflate::new(7);
+        conflate.want_every(every("a"));
+        for _ in 0..200 {
+            conflate.parsed("x", None, &series("a"), NOW);
+        }
+        assert_eq!(plan(&mut conflate, &["x", "x"]), [true, true]);
     }
 }

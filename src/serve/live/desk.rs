@@ -1,25 +1,30 @@
 //! The task that drives the hub: takes what clients wish and what the tail heard, and does what
 //! the hub says.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::backlog::QUEUE_FRAMES_MAX;
+use super::committed::Committed;
+use super::conflate::Every;
 use super::event;
 use super::frame::Frame;
-use super::hub::{Action, Change, ClientId, Counts, Hub};
-use super::listen::{Heard, follow};
-use super::patterns::Patterns;
+use super::hub::{Action, ClientId, Counts, Hub, Notice};
+use super::listen::{Attention, Heard, ShardRound, follow};
+use super::member::Room;
+use super::subscription::{Addition, Entries};
+use crate::serve::quiet::Turned;
 use crate::serve::service::Service;
 use crate::stream::EntryId;
 
 /// Wishes of clients that wait for the hub. A guess; a client waits when it is full.
 const WISHES_MAX: usize = 1024;
+/// Wishes granted before the tail is heard again.
+const WISHES_AT_ONCE: usize = 256;
 /// Rounds of the tail that wait for the hub; the tail stops reading when it is full.
 const ROUNDS_MAX: usize = 4;
 
@@ -29,12 +34,13 @@ pub(in crate::serve) struct Door {
     wishes: mpsc::Sender<Command>,
     /// Clients that ever came.
     came: AtomicU64,
+    pub(super) committed: Committed,
 }
 
 /// The other end of the [`Door`].
 pub(in crate::serve) struct Inbox(mpsc::Receiver<Command>);
 
-/// Up to which entry of each shard, by its place, the hub has shown when a client joined.
+/// Up to which entry of each shard, by its place, the hub has told at some moment.
 pub(super) type Reached = Arc<[EntryId]>;
 
 /// What clients tell the hub.
@@ -44,26 +50,20 @@ pub(super) enum Command {
     Join {
         id: ClientId,
         queue: mpsc::Sender<Frame>,
+        reply: oneshot::Sender<()>,
+    },
+    /// It wants everything, as it did not say what.
+    Enter {
+        id: ClientId,
         reply: oneshot::Sender<Reached>,
     },
-    /// It wants these entries too, or not any more.
-    Subscribe {
-        id: ClientId,
-        patterns: Patterns,
-        reply: oneshot::Sender<Result<Reached, String>>,
-    },
+    /// It wants these entries too. It is answered when the tail knows that.
+    Subscribe(Subscribe),
+    /// It wants these no more; what comes after the answer is without them.
     Unsubscribe {
         id: ClientId,
-        patterns: Patterns,
-    },
-    /// What the tail had passed before.
-    Missed {
-        id: ClientId,
-        changes: Vec<Change>,
-    },
-    /// Its past is complete.
-    Begin {
-        id: ClientId,
+        entries: Entries,
+        reply: oneshot::Sender<()>,
     },
     /// Frames have left its queue.
     Sent {
@@ -74,14 +74,23 @@ pub(super) enum Command {
     Leave {
         id: ClientId,
     },
+    /// Series are heard again, late, or offline.
+    Turned(Vec<Turned>),
     /// The data set is another one.
     Reset,
+}
+
+#[derive(Debug)]
+pub(super) struct Subscribe {
+    pub(super) id: ClientId,
+    pub(super) addition: Addition,
+    pub(super) reply: oneshot::Sender<Result<Reached, String>>,
 }
 
 impl Door {
     pub(in crate::serve) fn new() -> (Self, Inbox) {
         let (wishes, inbox) = mpsc::channel(WISHES_MAX);
-        (Self { wishes, came: AtomicU64::new(0) }, Inbox(inbox))
+        (Self { wishes, came: AtomicU64::new(0), committed: Committed::new() }, Inbox(inbox))
     }
 
     /// A number for a new client.
@@ -98,19 +107,30 @@ impl Door {
     pub(in crate::serve) async fn reset(&self) {
         self.tell(Command::Reset).await;
     }
+
+    /// Whoever wants these sensors is told how they are now.
+    pub(in crate::serve) async fn turned(&self, turned: Vec<Turned>) {
+        self.tell(Command::Turned(turned)).await;
+    }
 }
 
 /// Drives the hub until the room stops.
 pub(in crate::serve) async fn run(service: Arc<Service>, Inbox(mut inbox): Inbox) {
+    service.tasks.spawn(Committed::keep(service.clone()));
     let mut desk = Desk::new(service.clone());
+    let mut wishes = Vec::with_capacity(WISHES_AT_ONCE);
     loop {
         let tick = desk.hub.next_tick().map(|at| desk.since + at);
         tokio::select! {
             () = service.stop.cancelled() => break,
-            command = inbox.recv() => match command {
-                Some(command) => desk.obey(command),
-                None => break,
-            },
+            count = inbox.recv_many(&mut wishes, WISHES_AT_ONCE) => {
+                if count == 0 {
+                    break;
+                }
+                for command in wishes.drain(..) {
+                    desk.obey(command);
+                }
+            }
             Some(heard) = hear(&mut desk.tail) => desk.hear(heard),
             () = sleep_until(tick.unwrap_or_else(Instant::now)), if tick.is_some() => desk.tick(),
         }
@@ -129,6 +149,8 @@ async fn hear(tail: &mut Option<RunningTail>) -> Option<Heard> {
 struct RunningTail {
     heard: mpsc::Receiver<Heard>,
     stop: CancellationToken,
+    /// Up to which of our [`Attention`]s it knows.
+    attentive: u64,
 }
 
 struct Desk {
@@ -138,23 +160,33 @@ struct Desk {
     since: Instant,
     queues: HashMap<ClientId, mpsc::Sender<Frame>>,
     tail: Option<RunningTail>,
-    /// What the hub has shown of each shard; `None` until the tail has begun.
+    /// What the hub has told of each shard; `None` until the tail has begun.
     reached: Option<Vec<EntryId>>,
     /// Clients that wait for the tail to begin.
-    waiting: Vec<oneshot::Sender<Reached>>,
+    joining: Vec<oneshot::Sender<()>>,
+    /// Those who want every reading of something, which the tail does not know yet.
+    subscribing: Vec<(u64, Subscribe)>,
+    attention: watch::Sender<Attention>,
+    /// For which of the hub's changes the attention was made.
+    every_changes: u64,
     told: Counts,
 }
 
 impl Desk {
     fn new(service: Arc<Service>) -> Self {
+        let hub = Hub::default();
+        let attention = Attention { number: 0, every: Every::default(), apart: hub.apart() };
         Self {
             service,
-            hub: Hub::default(),
+            hub,
             since: Instant::now(),
             queues: HashMap::new(),
             tail: None,
             reached: None,
-            waiting: Vec::new(),
+            joining: Vec::new(),
+            subscribing: Vec::new(),
+            attention: watch::channel(attention).0,
+            every_changes: 0,
             told: Counts::default(),
         }
     }
@@ -166,35 +198,33 @@ impl Desk {
             Command::Join { id, queue, reply } => {
                 self.queues.insert(id, queue);
                 self.hub.join(id);
-                self.answer_when_reached(reply);
+                self.answer_when_begun(reply);
             }
-            Command::Subscribe { id, patterns, reply } => {
-                let answer = match (self.hub.subscribe(id, &patterns), &self.reached) {
-                    (Ok(()), Some(reached)) => Ok(reached.as_slice().into()),
-                    (Ok(()), None) => Ok([].into()),
-                    (Err(refused), _) => Err(refused),
-                };
-                // A client that went away needs no answer.
-                let _gone = reply.send(answer);
+            Command::Enter { id, reply } => {
+                self.hub.enter(id);
+                // A client that went away needs no answer, here and below.
+                let _gone = reply.send(self.reached());
             }
-            Command::Unsubscribe { id, patterns } => self.hub.unsubscribe(id, &patterns),
-            Command::Missed { id, changes } => {
-                for change in &changes {
-                    self.hub.missed(id, change);
-                }
+            Command::Subscribe(asked) => self.subscribe_when_attentive(asked),
+            Command::Unsubscribe { id, entries, reply } => {
+                self.hub.unsubscribe(id, &entries);
+                let _gone = reply.send(());
             }
-            Command::Begin { id } => self.hub.begin(id, now, &mut actions),
-            Command::Sent { id, frames, bytes } => actions = self.hub.sent(id, frames, bytes),
+            Command::Sent { id, frames, bytes } => {
+                self.hub.sent(id, (frames, bytes), now, &mut actions);
+            }
             Command::Leave { id } => {
                 self.queues.remove(&id);
                 self.hub.leave(id);
-                if self.hub.is_empty() {
-                    self.end_tail();
+            }
+            Command::Turned(turned) => {
+                for one in turned {
+                    let frame = event::sensor_status(&one);
+                    self.hub.tell_of(&one.series, &frame, now, &mut actions);
                 }
             }
             Command::Reset => {
-                self.hub.forget();
-                self.hub.announce(&event::reset(), &mut actions);
+                self.hub.announce(&Notice::Reset, now, &mut actions);
                 // The tail begins anew where the new data set stands.
                 if self.tail.is_some() {
                     self.end_tail();
@@ -203,58 +233,115 @@ impl Desk {
             }
         }
         self.act(actions);
+        self.attend();
     }
 
-    fn answer_when_reached(&mut self, reply: oneshot::Sender<Reached>) {
-        match &self.reached {
-            Some(reached) => {
-                let _gone = reply.send(reached.as_slice().into());
-            }
-            None => {
-                self.waiting.push(reply);
-                if self.tail.is_none() {
-                    self.begin_tail();
-                }
-            }
+    fn answer_when_begun(&mut self, reply: oneshot::Sender<()>) {
+        if self.reached.is_some() {
+            let _gone = reply.send(());
+            return;
+        }
+        self.joining.push(reply);
+        if self.tail.is_none() {
+            self.begin_tail();
         }
     }
 
+    /// Who wants every reading must not be told from a round in which some were left out.
+    fn subscribe_when_attentive(&mut self, asked: Subscribe) {
+        let every = asked.addition.every();
+        if self.attention.borrow().every.has(&every) && self.is_attentive() {
+            self.subscribe(asked);
+            return;
+        }
+        let number = self.attention.borrow().number + 1;
+        self.subscribing.push((number, asked));
+        self.want(number);
+    }
+
+    fn is_attentive(&self) -> bool {
+        let number = self.attention.borrow().number;
+        self.tail.as_ref().is_some_and(|tail| tail.attentive >= number)
+    }
+
+    fn subscribe(&mut self, Subscribe { id, addition, reply }: Subscribe) {
+        let answer = self.hub.subscribe(id, &addition).map(|()| self.reached());
+        let _gone = reply.send(answer);
+    }
+
+    /// Tells the tail what is wanted, when that is another.
+    fn attend(&mut self) {
+        let is_another = self.every_changes != self.hub.every_changes()
+            || self.attention.borrow().apart != self.hub.apart();
+        if is_another {
+            let number = self.attention.borrow().number + 1;
+            self.want(number);
+        }
+    }
+
+    fn want(&mut self, number: u64) {
+        let mut every: BTreeSet<Box<str>> = self.hub.every();
+        every.extend(self.subscribing.iter().flat_map(|(_, asked)| asked.addition.every()));
+        self.every_changes = self.hub.every_changes();
+        let wanted = Attention { number, every: Every::new(every), apart: self.hub.apart() };
+        self.attention.send_replace(wanted);
+    }
+
+    /// Empty when the tail has not begun.
+    fn reached(&self) -> Reached {
+        self.reached.as_deref().unwrap_or_default().into()
+    }
+
     fn hear(&mut self, heard: Heard) {
+        let now = self.since.elapsed();
+        let mut actions = Vec::new();
         match heard {
             Heard::Started(from) => {
-                for reply in self.waiting.drain(..) {
-                    let _gone = reply.send(from.as_slice().into());
+                for reply in self.joining.drain(..) {
+                    let _gone = reply.send(());
                 }
                 self.reached = Some(from);
             }
             Heard::Restarted(from) => {
-                let mut actions = Vec::new();
                 self.reached = Some(from);
-                self.hub.forget();
-                self.hub.announce(&event::reset(), &mut actions);
-                self.act(actions);
+                self.hub.announce(&Notice::Reset, now, &mut actions);
             }
-            Heard::Round { place, shard, round, reached } => {
-                let now = self.since.elapsed();
-                let mut actions = Vec::new();
-                if let Some(known) = self.reached.as_mut().and_then(|all| all.get_mut(place)) {
-                    *known = reached;
+            Heard::Attentive(number) => {
+                if let Some(tail) = &mut self.tail {
+                    tail.attentive = number;
                 }
-                if round.has_gap {
-                    self.hub.announce(&event::gap(shard), &mut actions);
+                for (wanted, asked) in std::mem::take(&mut self.subscribing) {
+                    if wanted <= number {
+                        self.subscribe(asked);
+                    } else {
+                        self.subscribing.push((wanted, asked));
+                    }
                 }
-                for change in round.changes {
-                    self.hub.change(change, now, &mut actions);
+            }
+            Heard::Read(rounds) => {
+                for ShardRound { place, shard, round, reached } in rounds {
+                    if let Some(known) = self.reached.as_mut().and_then(|all| all.get_mut(place)) {
+                        *known = reached;
+                    }
+                    if round.has_gap {
+                        self.hub.announce(&Notice::Gap(shard), now, &mut actions);
+                    }
+                    for change in round.changes {
+                        self.hub.change(change, now, &mut actions);
+                    }
                 }
-                self.act(actions);
+                self.hub.settle(now, &mut actions);
             }
         }
+        self.act(actions);
+        self.attend();
     }
 
     fn tick(&mut self) {
         let mut actions = Vec::new();
         self.hub.tick(self.since.elapsed(), &mut actions);
         self.act(actions);
+        self.attend();
     }
 
     fn act(&mut self, actions: Vec<Action>) {
@@ -270,11 +357,11 @@ impl Desk {
                 // The client sees its queue end, and closes as slow.
                 Action::CloseSlow(id) => {
                     self.queues.remove(&id);
-                    if self.hub.is_empty() {
-                        self.end_tail();
-                    }
                 }
             }
+        }
+        if self.hub.is_empty() {
+            self.end_tail();
         }
         let counts = self.hub.counts();
         self.service.metrics.hub(&self.told, &counts);
@@ -284,8 +371,9 @@ impl Desk {
     fn begin_tail(&mut self) {
         let (heard, receiver) = mpsc::channel(ROUNDS_MAX);
         let stop = self.service.stop.child_token();
-        self.tail = Some(RunningTail { heard: receiver, stop: stop.clone() });
-        self.service.tasks.spawn(follow(self.service.clone(), heard, stop));
+        self.tail = Some(RunningTail { heard: receiver, stop: stop.clone(), attentive: 0 });
+        let following = follow(self.service.clone(), heard, self.attention.subscribe(), stop);
+        self.service.tasks.spawn(following);
     }
 
     fn end_tail(&mut self) {
@@ -298,5 +386,5 @@ impl Desk {
 
 /// The channel of a client's queue; the hub keeps it from being full.
 pub(super) fn queue() -> (mpsc::Sender<Frame>, mpsc::Receiver<Frame>) {
-    mpsc::channel(QUEUE_FRAMES_MAX)
+    mpsc::channel(Room::EVERY.frames)
 }

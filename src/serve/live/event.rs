@@ -1,14 +1,18 @@
 //! What is told to clients: `{"event":"…","data":{…}}`.
 
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::frame::Frame;
-use super::hub::Observed;
+use super::shown::{Observed, Shown};
+use crate::reading::SeriesKey;
+use crate::serve::quiet::Turned;
 use crate::serve::view::{Moment, ReadingRow};
 use crate::shard::ShardId;
 
-/// `sensor_update`.
-pub(super) fn sensor_update(observed: &Observed) -> Frame {
+/// A reading with its position, as it stands in `sensor_update` and `sensor_updates`.
+#[expect(clippy::expect_used, reason = "our own shapes have string keys and no failing parts")]
+pub(super) fn reading(observed: &Observed) -> Box<RawValue> {
     #[derive(Serialize)]
     struct Update<'a> {
         #[serde(flatten)]
@@ -29,7 +33,36 @@ pub(super) fn sensor_update(observed: &Observed) -> Frame {
         count: None,
     };
     let position = format!("{}:{}", observed.shard.0, observed.position);
-    Frame::new("sensor_update", &Update { reading, position })
+    to_raw_value(&Update { reading, position }).expect("a reading can be written")
+}
+
+/// `sensor_update`.
+pub(super) fn sensor_update(shown: &Shown) -> Frame {
+    Frame::new("sensor_update", shown.json())
+}
+
+/// `sensor_updates`: some readings, and how many others they replaced.
+pub(super) fn sensor_updates<'a>(
+    readings: impl Iterator<Item = &'a Shown>,
+    conflated: u64,
+) -> Frame {
+    #[derive(Serialize)]
+    struct Updates<'a> {
+        readings: Vec<&'a RawValue>,
+        conflated: u64,
+    }
+    let readings = readings.map(Shown::json).collect();
+    Frame::new("sensor_updates", &Updates { readings, conflated })
+}
+
+/// `status` of a client that fell behind without `batch`: how many readings were replaced.
+pub(super) fn behind(conflated: u64) -> Frame {
+    #[derive(Serialize)]
+    struct Behind {
+        message: &'static str,
+        conflated: u64,
+    }
+    Frame::new("status", &Behind { message: "behind", conflated })
 }
 
 /// `status`.
@@ -41,6 +74,20 @@ pub(super) fn status(message: &str, position: &str) -> Frame {
         version: &'static str,
     }
     Frame::new("status", &Status { message, position, version: env!("CARGO_PKG_VERSION") })
+}
+
+/// `sensor_status`.
+pub(super) fn sensor_status(turned: &Turned) -> Frame {
+    #[derive(Serialize)]
+    struct Status<'a> {
+        sensor_id: &'a str,
+        sensor_type: &'a str,
+        status: &'static str,
+        last_reading: Moment,
+    }
+    let SeriesKey { sensor_id, sensor_type } = &turned.series;
+    let (status, last_reading) = (turned.status.name(), Moment(turned.last_at));
+    Frame::new("sensor_status", &Status { sensor_id, sensor_type, status, last_reading })
 }
 
 /// `sensor_removed`.
@@ -93,9 +140,11 @@ mod tests {
             attributes: Attributes::default(),
             shard: ShardId(3),
             position: Position { entry: EntryId { ms: 7, seq: 0 }, index: 5 },
+            replaced: 0,
         };
+        let shown = Shown::new(observed);
         assert_eq!(
-            sensor_update(&observed).text(),
+            shown.frame().text(),
             r#"{"event":"sensor_update","data":{"sensor_id":"a","sensor_type":"t","value":1.5,"#
                 .to_owned()
                 + r#""unit":"","timestamp":"1970-01-01T00:00:00.000Z","location":null,"#

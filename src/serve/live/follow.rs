@@ -7,8 +7,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::conflate::{Conflate, Place, Plan};
-use super::hub::{Change, Observed};
+use super::conflate::{Conflate, Every, Place, Plan};
+use super::shown::{Change, Observed};
 use crate::message::{Control, Flags, Message};
 use crate::payload::{Decoder, Input, NaiveTime};
 use crate::reading::{Reading, SeriesKey, TimeSource, UnixMillis};
@@ -78,6 +78,11 @@ impl Follower {
     /// Messages that were not parsed, so far.
     pub(super) const fn left_out(&self) -> u64 {
         self.left_out
+    }
+
+    /// From now on every reading of these entries is wanted.
+    pub(super) fn want_every(&mut self, every: Every) {
+        self.conflate.want_every(every);
     }
 
     /// Takes entries of one shard that were read together.
@@ -175,14 +180,15 @@ impl Follower {
         changes: &mut Vec<Change>,
     ) {
         let Message { topic, payload, received_at, flags, .. } = lookout.message;
-        let first = changes.len();
+        let (first, replaced) = (changes.len(), self.conflate.replaced(lookout.known));
         // What is refused becomes a dead letter elsewhere; there is nothing to show of it.
         let decoded = self.decoder.decode(&Input { topic, payload, received_at }, &mut |reading| {
             let is_replay = flags.has(Flags::RETAINED);
             if is_replay && !says_news(&reading, known) {
                 return;
             }
-            changes.push(Change::Reading(observe(shard, lookout.position, &reading)));
+            let observed = observe(shard, lookout.position, &reading);
+            changes.push(Change::Reading(Observed { replaced, ..observed }));
         });
         if decoded.is_err() {
             return;
@@ -221,6 +227,7 @@ fn observe(shard: ShardId, position: Position, reading: &Reading<'_>) -> Observe
         attributes: Attributes::of(reading),
         shard,
         position,
+        replaced: 0,
     }
 }
 

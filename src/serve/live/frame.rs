@@ -20,7 +20,7 @@ pub(in crate::serve) struct Frame {
 
 /// `{"event":"…","data":…}`.
 #[derive(Serialize)]
-struct Envelope<'a, T> {
+struct Envelope<'a, T: ?Sized> {
     event: &'static str,
     data: &'a T,
 }
@@ -28,7 +28,7 @@ struct Envelope<'a, T> {
 impl Frame {
     /// Encodes an event.
     #[expect(clippy::expect_used, reason = "our own shapes have string keys and no failing parts")]
-    pub(in crate::serve) fn new<T: Serialize>(event: &'static str, data: &T) -> Self {
+    pub(in crate::serve) fn new<T: Serialize + ?Sized>(event: &'static str, data: &T) -> Self {
         let text = serde_json::to_vec(&Envelope { event, data }).expect("an event can be written");
         let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
         let mut wire = Vec::with_capacity(HEADER_BYTES_MAX + text.len());

@@ -1,132 +1,110 @@
 //! The hub: where one reading becomes many frames. A state machine: what happens goes in with the
 //! time, what is to be done comes out; it has no runtime, no clock and no I/O.
 //!
-//! Every series has a slot. Its first change is emitted at once, and the next no sooner than a
-//! tenth of a second later; between them the latest `measured_at` wins, and what is older than
-//! what was shown is not shown any more. A frame is encoded once, and every client gets the same
-//! bytes. A client whose queue is full has its frames held, one per series, the latest wins; one
-//! that stays behind is closed. So one slow client costs neither the others nor the ingest.
+//! Every series has a slot with its latest reading. Clients with one subscription are a
+//! [`Group`](super::group::Group), and every slot knows which groups want it: a reading costs as
+//! much as there are different subscriptions, whatever the number of clients. A frame is encoded
+//! once, and every client of the group gets the same bytes.
 //!
-//! When a sensor is deleted, its slots are given up and what is held of it is dropped; the word of
+//! When a client's queue is full it is told the latest when there is room again; one whose queue
+//! stands still is closed. So one slow client costs neither the others nor the ingest.
+//!
+//! When a sensor is deleted, its slots are given up and what waits of it is dropped; the word of
 //! it is never conflated away, and no reading of before comes after it.
 
-use std::collections::{HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
-use super::backlog::{Client, Time};
-use super::event;
 use super::frame::Frame;
-use super::patterns::Patterns;
-use super::places::Places;
-use crate::reading::{SeriesKey, UnixMillis};
-use crate::serve::view::Attributes;
-use crate::shard::ShardId;
-use crate::stream::Position;
+use super::group::Telling;
+use super::groups::Groups;
+use super::lane::{Listener, Mark};
+use super::member::Member;
+use super::missed::{Item, Key};
+use super::slots::Slots;
+use super::subscription::{Addition, Entries, Subscription};
 
-/// A series is shown ten times a second at most (design §8).
-const INTERVAL: Duration = Duration::from_millis(100);
-/// What is held for a client that is behind, counted as if it were not shared.
-const HELD_BYTES_MAX: usize = 4 << 20;
-/// A client that was behind for so long is closed. A guess: a phone that changes cells recovers.
-const BEHIND_MAX: Duration = Duration::from_secs(10);
-/// Series with a slot: the default of `STREAMGAUGE_MAX_SENSORS`. Others are not shown live.
-const SLOTS_MAX: usize = 1_000_000;
+mod telling;
+
+pub(super) use telling::Notice;
+
+/// A client whose queue stood still for so long is closed. A guess: a phone that changes cells
+/// recovers.
+const STILL_MAX: Duration = Duration::from_secs(10);
+
+/// How far apart readings are read when nobody wants any: as often as most clients want them.
+const APART_MAX: Duration = Duration::from_millis(100);
 
 /// A client of the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct ClientId(pub(super) u64);
-
-/// A reading on its way to the browsers.
-#[derive(Clone, Debug)]
-pub(super) struct Observed {
-    pub(super) series: SeriesKey,
-    pub(super) value: f64,
-    pub(super) measured_at: UnixMillis,
-    pub(super) attributes: Attributes,
-    pub(super) shard: ShardId,
-    pub(super) position: Position,
-}
-
-/// What the streams say.
-#[derive(Clone, Debug)]
-pub(super) enum Change {
-    /// A reading came.
-    Reading(Observed),
-    /// A sensor was deleted.
-    Removed { sensor_id: Box<str> },
-}
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Into the client's queue.
     Send(ClientId, Frame),
-    /// It fell behind for good.
+    /// It did not keep up.
     CloseSlow(ClientId),
 }
 
 /// All clients and all series that are shown.
 #[derive(Debug, Default)]
 pub(super) struct Hub {
-    clients: HashMap<ClientId, Client>,
-    slots: Vec<Slot>,
-    /// Which slots are whose.
-    places: Places,
-    /// Slots of no series any more, to be given out again.
-    free: Vec<usize>,
-    /// Slots that were shown less than an interval ago, the longest ago first.
-    cooling: VecDeque<(Duration, usize)>,
-    /// Clients that fell behind, the longest ago first; some have recovered since.
-    behind: VecDeque<(Duration, ClientId)>,
-    /// Raised when somebody comes, goes, or wants something else.
-    interests: u64,
+    /// Each client's group, and its place there.
+    clients: HashMap<ClientId, (u32, usize)>,
+    groups: Groups,
+    slots: Slots,
+    /// When a group's lane has something to do; a lane stands here once at most.
+    alarms: BinaryHeap<Reverse<(Duration, LaneId)>>,
+    /// Lanes that have something to tell when the round is over.
+    ready: Vec<LaneId>,
+    /// Clients that fell behind, in the order of when to look at them; some have recovered since.
+    watched: VecDeque<(Duration, ClientId)>,
     counts: Counts,
+}
+
+/// A lane of a group; of one that has gone since when the group of that number was born later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct LaneId {
+    group: u32,
+    lane: u8,
+    born: u64,
 }
 
 /// What happened so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::serve) struct Counts {
-    /// Readings replaced by a later one, or older than what was shown.
+    /// Readings that were replaced by a later one, or older than one told; once per different
+    /// subscription.
     pub(in crate::serve) conflated: u64,
     /// Readings of series that found no slot.
     pub(in crate::serve) without_slot: u64,
-    /// Frames replaced by a later one for a client that was behind.
-    pub(in crate::serve) held_replaced: u64,
-    /// Clients closed because they stayed behind.
+    /// Times that a client fell behind.
+    pub(in crate::serve) behind: u64,
+    /// Clients closed because their queue stood still.
     pub(in crate::serve) slow: u64,
 }
 
-#[derive(Debug, Default)]
-struct Slot {
-    /// When the reading shown last was measured.
-    shown: Option<UnixMillis>,
-    /// What will be shown when the slot has cooled.
-    waiting: Option<Observed>,
-    is_cooling: bool,
-    /// Of no series any more; it is free when it has cooled.
-    is_given_up: bool,
-    audience: Vec<ClientId>,
-    /// For which `interests` the audience was gathered.
-    gathered: u64,
-}
-
 impl Hub {
-    /// A client comes; it gets nothing before [`Hub::begin`].
+    /// A client comes; it gets nothing before [`Hub::enter`] or [`Hub::subscribe`].
     pub(super) fn join(&mut self, id: ClientId) {
-        self.interests += 1;
-        self.clients.insert(id, Client::new());
+        self.settle_in(Member::new(id), Subscription::default(), Vec::new(), 0);
+    }
+
+    /// A client that has not subscribed gets everything from now on.
+    pub(super) fn enter(&mut self, id: ClientId) {
+        if self.member(id).is_some_and(|member| !member.has_subscribed) {
+            self.change_group(id, Subscription::everything());
+        }
     }
 
     /// A client goes. One that is not there has been closed before.
     pub(super) fn leave(&mut self, id: ClientId) {
-        self.interests += 1;
-        self.clients.remove(&id);
+        self.take_out(id);
         if self.clients.is_empty() {
-            self.slots.clear();
-            self.places.clear();
-            self.free.clear();
-            self.cooling.clear();
-            self.behind.clear();
+            *self = Self { counts: self.counts, groups: self.groups.emptied(), ..Self::default() };
         }
     }
 
@@ -140,245 +118,194 @@ impl Hub {
         self.counts
     }
 
-    /// A client adds entries and waits for its past again, until [`Hub::begin`].
-    pub(super) fn subscribe(&mut self, id: ClientId, patterns: &Patterns) -> Result<(), String> {
-        let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
-        client.patterns.get_or_insert_default().add(patterns)?;
-        client.is_joining = true;
-        self.interests += 1;
+    /// A client adds entries.
+    pub(super) fn subscribe(&mut self, id: ClientId, addition: &Addition) -> Result<(), String> {
+        let Some(before) = self.subscription(id) else { return Ok(()) };
+        let subscription = before.with(addition)?;
+        self.change_group(id, subscription);
         Ok(())
     }
 
     /// A client removes entries. With none left it gets nothing.
-    pub(super) fn unsubscribe(&mut self, id: ClientId, patterns: &Patterns) {
-        if let Some(client) = self.clients.get_mut(&id) {
-            client.patterns.get_or_insert_default().remove(patterns);
-            self.interests += 1;
+    pub(super) fn unsubscribe(&mut self, id: ClientId, entries: &Entries) {
+        if let Some(before) = self.subscription(id) {
+            self.change_group(id, before.without(entries));
         }
     }
 
-    /// Something that the common tail had passed before the client came; for this client only.
-    pub(super) fn missed(&mut self, id: ClientId, change: &Change) {
-        match change {
-            Change::Reading(observed) => {
-                let Some(place) = self.place(&observed.series) else { return };
-                let Some(client) = self.clients.get_mut(&id) else { return };
-                if client.wants(&observed.series.sensor_id) {
-                    client.hold_past(place, observed, &mut self.counts);
-                }
-            }
-            Change::Removed { sensor_id } => {
-                let places = self.places.of(sensor_id);
-                let Some(client) = self.clients.get_mut(&id) else { return };
-                client.drop_held(&places, Time::Past);
-                if client.wants(sensor_id) {
-                    client.hold_removed(sensor_id, event::sensor_removed(sensor_id), Time::Past);
-                }
-            }
-        }
+    /// Entries of which some client wants every reading.
+    pub(super) fn every(&self) -> BTreeSet<Box<str>> {
+        self.groups.every()
     }
 
-    /// A client's past is complete: what is held goes out.
-    pub(super) fn begin(&mut self, id: ClientId, now: Duration, actions: &mut Vec<Action>) {
-        let Some(client) = self.clients.get_mut(&id) else { return };
-        client.is_joining = false;
-        client.release(id, actions);
-        self.judge(id, now, actions);
+    /// The least that readings of one series are told apart.
+    pub(super) fn apart(&self) -> Duration {
+        self.groups.apart().unwrap_or(APART_MAX)
     }
 
-    /// Something changed.
-    pub(super) fn change(&mut self, change: Change, now: Duration, actions: &mut Vec<Action>) {
-        match change {
-            Change::Reading(observed) => self.observe(observed, now, actions),
-            Change::Removed { sensor_id } => self.remove(&sensor_id, now, actions),
-        }
-    }
-
-    fn remove(&mut self, sensor_id: &str, now: Duration, actions: &mut Vec<Action>) {
-        let places = self.places.remove(sensor_id);
-        for place in &places {
-            let slot = &mut self.slots[*place];
-            (slot.shown, slot.waiting, slot.gathered) = (None, None, 0);
-            slot.is_given_up = slot.is_cooling;
-            if !slot.is_cooling {
-                self.free.push(*place);
-            }
-        }
-        let frame = event::sensor_removed(sensor_id);
-        let mut late = Vec::new();
-        for (id, client) in &mut self.clients {
-            client.drop_held(&places, Time::Live);
-            if !client.wants(sensor_id) {
-                continue;
-            }
-            if client.takes(&frame) {
-                client.send(*id, frame.clone(), actions);
-            } else {
-                client.hold_removed(sensor_id, frame.clone(), Time::Live);
-                late.push(*id);
-            }
-        }
-        for id in late {
-            self.judge(id, now, actions);
-        }
-    }
-
-    /// A reading came.
-    fn observe(&mut self, observed: Observed, now: Duration, actions: &mut Vec<Action>) {
-        let Some(place) = self.place(&observed.series) else {
-            self.counts.without_slot += 1;
-            return;
-        };
-        let slot = &mut self.slots[place];
-        let later = |at: UnixMillis| at > observed.measured_at;
-        if slot.shown.is_some_and(later)
-            || slot.waiting.as_ref().is_some_and(|waiting| later(waiting.measured_at))
-        {
-            self.counts.conflated += 1;
-            return;
-        }
-        if slot.is_cooling {
-            self.counts.conflated += u64::from(slot.waiting.is_some());
-            slot.waiting = Some(observed);
-        } else {
-            slot.is_cooling = true;
-            self.cooling.push_back((now + INTERVAL, place));
-            self.emit(place, &observed, now, actions);
-        }
+    /// Another number when [`Hub::every`] may be different.
+    pub(super) const fn every_changes(&self) -> u64 {
+        self.groups.every_changes()
     }
 
     /// Frames of a client have left its queue.
-    pub(super) fn sent(&mut self, id: ClientId, frames: usize, bytes: usize) -> Vec<Action> {
-        let mut actions = Vec::new();
-        if let Some(client) = self.clients.get_mut(&id) {
-            client.queued_frames = client.queued_frames.saturating_sub(frames);
-            client.queued_bytes = client.queued_bytes.saturating_sub(bytes);
-            client.release(id, &mut actions);
-        }
-        actions
-    }
-
-    /// Something that everybody must know.
-    pub(super) fn announce(&mut self, frame: &Frame, actions: &mut Vec<Action>) {
-        for (id, client) in &mut self.clients {
-            client.notice(frame);
-            client.release(*id, actions);
-        }
-    }
-
-    /// What was shown is of another data set.
-    pub(super) fn forget(&mut self) {
-        for slot in &mut self.slots {
-            slot.shown = None;
-            slot.waiting = None;
+    pub(super) fn sent(
+        &mut self,
+        id: ClientId,
+        frames_bytes: (usize, usize),
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) {
+        if let Some((group, place)) = self.clients.get(&id) {
+            self.groups[*group].sent(*place, frames_bytes, now, actions);
         }
     }
 
     /// When [`Hub::tick`] has something to do.
     pub(super) fn next_tick(&self) -> Option<Duration> {
-        let cooled = self.cooling.front().map(|(at, _)| *at);
-        let behind = self.behind.front().map(|(since, _)| *since + BEHIND_MAX);
-        cooled.into_iter().chain(behind).min()
+        let alarm = self.alarms.peek().map(|Reverse((at, _))| *at);
+        let watched = self.watched.front().map(|(at, _)| *at);
+        alarm.into_iter().chain(watched).min()
     }
 
-    /// Shows what has waited long enough, and closes who has been behind too long.
+    /// Tells what has waited long enough, and closes whose queue stood still.
     pub(super) fn tick(&mut self, now: Duration, actions: &mut Vec<Action>) {
-        while let Some((_, place)) = self.cooling.pop_front_if(|(at, _)| *at <= now) {
-            let slot = &mut self.slots[place];
-            match slot.waiting.take() {
-                Some(observed) => {
-                    self.cooling.push_back((now + INTERVAL, place));
-                    self.emit(place, &observed, now, actions);
-                }
-                None => {
-                    slot.is_cooling = false;
-                    if std::mem::take(&mut slot.is_given_up) {
-                        self.free.push(place);
-                    }
-                }
-            }
-        }
-        while let Some((since, id)) =
-            self.behind.pop_front_if(|(since, _)| *since + BEHIND_MAX <= now)
-        {
-            if self.clients.get(&id).is_some_and(|client| client.behind_since == Some(since)) {
-                self.close(id, actions);
+        self.ring(now, actions);
+        while let Some((_, id)) = self.watched.pop_front_if(|(at, _)| *at <= now) {
+            let Some(member) = self.member(id) else { continue };
+            member.is_watched = false;
+            let Some(behind) = &member.behind else { continue };
+            let end = behind.progress_at + STILL_MAX;
+            if end <= now {
+                self.counts.slow += 1;
+                self.leave(id);
+                actions.push(Action::CloseSlow(id));
+            } else {
+                member.is_watched = true;
+                // A little out of order is a little late.
+                self.watched.push_back((end, id));
             }
         }
     }
 
-    /// The slot of a series; `None` when there are too many. One that nobody wants has a slot too,
-    /// which remembers that nobody does.
-    fn place(&mut self, series: &SeriesKey) -> Option<usize> {
-        let known = self.places.find(series);
-        if known.is_some() || self.clients.is_empty() {
-            return known;
-        }
-        let place = match self.free.pop() {
-            Some(place) => place,
-            None if self.slots.len() >= SLOTS_MAX => return None,
-            None => {
-                self.slots.push(Slot::default());
-                self.slots.len() - 1
-            }
-        };
-        self.places.insert(series, place);
-        Some(place)
+    /// What a client wants; nothing before it ever said so.
+    fn subscription(&mut self, id: ClientId) -> Option<Subscription> {
+        let member = self.member(id)?;
+        let had_subscribed = std::mem::replace(&mut member.has_subscribed, true);
+        let (group, _) = self.clients.get(&id)?;
+        let subscription = &self.groups[*group].subscription;
+        Some(if had_subscribed { (**subscription).clone() } else { Subscription::default() })
     }
 
-    fn emit(
+    fn member(&mut self, id: ClientId) -> Option<&mut Member> {
+        let (group, place) = self.clients.get(&id)?;
+        self.groups[*group].members.get_mut(*place)
+    }
+
+    fn change_group(&mut self, id: ClientId, subscription: Subscription) {
+        let Some((member, missed, lost)) = self.take_out(id) else { return };
+        self.settle_in(member, subscription, missed, lost);
+    }
+
+    fn take_out(&mut self, id: ClientId) -> Option<(Member, Vec<(Key, Item)>, u64)> {
+        let (number, place) = self.clients.remove(&id)?;
+        let group = &mut self.groups[number];
+        let taken = group.dismiss(place);
+        if let Some(moved) = group.members.get(place) {
+            self.clients.insert(moved.id, (number, place));
+        }
+        if group.members.is_empty() {
+            self.disband(number);
+        }
+        Some(taken)
+    }
+
+    fn settle_in(
         &mut self,
-        place: usize,
-        observed: &Observed,
+        member: Member,
+        subscription: Subscription,
+        missed: Vec<(Key, Item)>,
+        lost: u64,
+    ) {
+        let number = match self.groups.find(&subscription) {
+            Some(number) => number,
+            None => self.found(subscription),
+        };
+        // What it missed of a series is by now what the slot says, if it still wants it.
+        let missed = missed.into_iter().filter_map(|(key, item)| match (key, item) {
+            (Key::Reading(slot), Item::Reading(_)) => {
+                let slot_now = self.slots.get_mut(slot);
+                let is_wanted = slot_now.audience.iter().any(|it| it.group == number);
+                let latest = slot_now.latest.clone().filter(|_| is_wanted)?;
+                Some((Key::Reading(slot), Item::Reading(latest)))
+            }
+            other => Some(other),
+        });
+        let missed = missed.collect();
+        let id = member.id;
+        let group = &mut self.groups[number];
+        group.admit(member, missed, lost);
+        self.clients.insert(id, (number, group.members.len() - 1));
+    }
+
+    /// Makes a group, and tells the slots that it wants them.
+    fn found(&mut self, subscription: Subscription) -> u32 {
+        let has_prefix = subscription.entries().any(|(entry, _)| entry.ends_with('*'));
+        let number = self.groups.add(subscription);
+        let group = &mut self.groups[number];
+        let wanted: Vec<(u32, u8)> = if has_prefix {
+            let fitting = self.slots.sensors().filter_map(|(id, slots)| {
+                let lane = group.lane_of(id)?;
+                Some(slots.map(move |slot| (slot, lane)))
+            });
+            fitting.flatten().collect()
+        } else {
+            let fitting = group.subscription.entries().filter_map(|(id, _)| {
+                let lane = group.lane_of(id)?;
+                Some(self.slots.of(id).into_iter().map(move |slot| (slot, lane)))
+            });
+            fitting.flatten().collect()
+        };
+        for (slot, lane) in wanted {
+            group.slots.push(slot);
+            let listener = Listener { group: number, lane, mark: Mark::Idle };
+            self.slots.get_mut(slot).audience.push(listener);
+        }
+        number
+    }
+
+    /// Removes a group that nobody is in.
+    fn disband(&mut self, number: u32) {
+        let Some(group) = self.groups.remove(number) else { return };
+        for slot in group.slots {
+            self.slots.get_mut(slot).audience.retain(|listener| listener.group != number);
+        }
+    }
+
+    /// Notes who fell behind.
+    fn watch(&mut self, fell_behind: Vec<ClientId>, now: Duration) {
+        for id in fell_behind {
+            self.counts.behind += 1;
+            let Some(member) = self.member(id) else { continue };
+            if !std::mem::replace(&mut member.is_watched, true) {
+                self.watched.push_back((now + STILL_MAX, id));
+            }
+        }
+    }
+
+    /// Lets `tell` tell the groups, then notes who fell behind.
+    fn telling(
+        &mut self,
         now: Duration,
         actions: &mut Vec<Action>,
+        tell: impl FnOnce(&mut Self, &mut Telling<'_>),
     ) {
-        let slot = &mut self.slots[place];
-        slot.shown = Some(observed.measured_at);
-        if slot.gathered != self.interests {
-            slot.gathered = self.interests;
-            let wants = |client: &Client| client.wants(&observed.series.sensor_id);
-            let audience = self.clients.iter().filter(|(_, client)| wants(client));
-            slot.audience = audience.map(|(id, _)| *id).collect();
-        }
-        if slot.audience.is_empty() {
-            return;
-        }
-        let frame = event::sensor_update(observed);
-        let audience = std::mem::take(&mut slot.audience);
-        for id in &audience {
-            let Some(client) = self.clients.get_mut(id) else { continue };
-            if client.takes(&frame) {
-                client.send(*id, frame.clone(), actions);
-            } else {
-                client.hold(place, observed.measured_at, frame.clone(), &mut self.counts);
-                self.judge(*id, now, actions);
-            }
-        }
-        // Closing the last client clears the slots.
-        if let Some(slot) = self.slots.get_mut(place) {
-            slot.audience = audience;
-        }
-    }
-
-    /// Notes who fell behind, and closes who holds too much.
-    fn judge(&mut self, id: ClientId, now: Duration, actions: &mut Vec<Action>) {
-        let Some(client) = self.clients.get_mut(&id) else { return };
-        if client.held_bytes > HELD_BYTES_MAX {
-            self.close(id, actions);
-        } else if !client.is_joining && client.is_behind() && client.behind_since.is_none() {
-            client.behind_since = Some(now);
-            self.behind.push_back((now, id));
-        }
-    }
-
-    fn close(&mut self, id: ClientId, actions: &mut Vec<Action>) {
-        self.counts.slow += 1;
-        self.leave(id);
-        actions.push(Action::CloseSlow(id));
+        let mut fell_behind = Vec::new();
+        let mut telling = Telling { now, actions, fell_behind: &mut fell_behind };
+        tell(self, &mut telling);
+        self.watch(fell_behind, now);
     }
 }
 
 #[cfg(test)]
-#[path = "hub_tests.rs"]
 mod tests;

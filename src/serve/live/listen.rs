@@ -1,18 +1,36 @@
 //! The task that follows the streams while somebody listens, and tells the hub what it heard.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::conflate::Every;
 use super::follow::{Follower, Known, Round};
 use crate::backoff::Backoff;
 use crate::reading::SeriesKey;
 use crate::serve::service::Service;
 use crate::shard::{ShardCount, ShardId};
-use crate::stream::tail::{Read, Tail};
-use crate::stream::{EntryId, Error, Server, catalogue, random_u64};
+use crate::stream::tail::{ENTRIES_PER_READ, Read, Tail};
+use crate::stream::{Entry, EntryId, Error, Server, catalogue, random_u64};
+
+/// Messages a second above which rounds are read at the pace of the frames, where nobody wants
+/// every reading: fewer wake-ups, and more messages that need not be parsed. Below it every entry
+/// is looked at when it comes. A guess.
+const CALM_PER_SECOND: f64 = 20_000.0;
+
+/// What is wanted of the tail.
+#[derive(Clone, Debug)]
+pub(super) struct Attention {
+    /// Raised with each change.
+    pub(super) number: u64,
+    /// Entries of which every reading is wanted.
+    pub(super) every: Every,
+    /// No series is shown twice in less.
+    pub(super) apart: Duration,
+}
 
 /// What the tail tells the hub.
 pub(super) enum Heard {
@@ -20,33 +38,68 @@ pub(super) enum Heard {
     Started(Vec<EntryId>),
     /// Redis was started anew: it begins behind these entries, and some before may be lost.
     Restarted(Vec<EntryId>),
-    /// Readings of one shard, and up to which entry.
-    Round { place: usize, shard: ShardId, round: Round, reached: EntryId },
+    /// From here on it knows what is wanted, as of this number.
+    Attentive(u64),
+    /// What was read together, by shard.
+    Read(Vec<ShardRound>),
+}
+
+/// Readings of one shard, and up to which entry.
+pub(super) struct ShardRound {
+    pub(super) place: usize,
+    pub(super) shard: ShardId,
+    pub(super) round: Round,
+    pub(super) reached: EntryId,
 }
 
 /// Follows the streams until nobody listens any more.
 pub(super) async fn follow(
     service: Arc<Service>,
     heard: mpsc::Sender<Heard>,
+    attention: watch::Receiver<Attention>,
     stop: CancellationToken,
 ) {
     tokio::select! {
         () = stop.cancelled() => {}
-        () = follow_on(&service, &heard) => {}
+        () = follow_on(&service, &heard, attention) => {}
     }
 }
 
-async fn follow_on(service: &Service, heard: &mpsc::Sender<Heard>) {
+async fn follow_on(
+    service: &Service,
+    heard: &mpsc::Sender<Heard>,
+    mut attention: watch::Receiver<Attention>,
+) {
     let mut backoff = Server::backoff();
     let Some((mut run, mut tail)) = begin(service, &mut backoff).await else { return };
     if heard.send(Heard::Started(tail.reached().to_vec())).await.is_err() {
         return;
     }
     let mut follower = Follower::new(service.config.naive_time.clone(), random_u64());
+    attention.mark_changed();
+    let mut calm = Calm { read_at: Instant::now(), pause: Duration::ZERO };
     loop {
-        let told = match tail.read().await {
+        let reading = async {
+            sleep_until(calm.read_at + calm.pause).await;
+            tail.read().await
+        };
+        let read = tokio::select! {
+            biased;
+            changed = attention.changed() => {
+                let wanted = attention.borrow_and_update().clone();
+                follower.want_every(wanted.every);
+                // An error means that nobody wants anything any more.
+                if changed.is_err() || heard.send(Heard::Attentive(wanted.number)).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            read = reading => read,
+        };
+        let told = match read {
             Ok(reads) => {
                 backoff.reset();
+                calm.read(&reads, &attention.borrow());
                 tell(service, &mut follower, reads, heard).await
             }
             Err(error) => {
@@ -67,6 +120,27 @@ async fn follow_on(service: &Service, heard: &mpsc::Sender<Heard>) {
     }
 }
 
+/// When to read next.
+struct Calm {
+    read_at: Instant,
+    pause: Duration,
+}
+
+impl Calm {
+    /// After a read: at high rates half of what the fastest series are apart is waited for.
+    fn read(&mut self, reads: &[Read], wanted: &Attention) {
+        let now = Instant::now();
+        let messages: usize =
+            reads.iter().flat_map(|(_, _, entries)| entries).map(Entry::len).sum();
+        let seconds = (now - self.read_at).as_secs_f64();
+        let is_busy = messages as f64 > CALM_PER_SECOND * seconds;
+        let is_behind = reads.iter().any(|(_, _, entries)| entries.len() >= ENTRIES_PER_READ);
+        let may_wait = is_busy && !is_behind && wanted.every.is_empty();
+        self.pause = if may_wait { wanted.apart / 2 } else { Duration::ZERO };
+        self.read_at = now;
+    }
+}
+
 /// Tells the hub what was read; false when it does not listen any more.
 async fn tell(
     service: &Service,
@@ -74,17 +148,16 @@ async fn tell(
     reads: Vec<Read>,
     heard: &mpsc::Sender<Heard>,
 ) -> bool {
+    let mut rounds = Vec::with_capacity(reads.len());
     for (place, shard, entries) in reads {
         let Some(last) = entries.last() else { continue };
         let reached = last.id;
         let left_out = follower.left_out();
         let round = knowing(service, |known| follower.take(shard, &entries, known));
         service.metrics.followed(entries.len(), follower.left_out() - left_out);
-        if heard.send(Heard::Round { place, shard, round, reached }).await.is_err() {
-            return false;
-        }
+        rounds.push(ShardRound { place, shard, round, reached });
     }
-    true
+    rounds.is_empty() || heard.send(Heard::Read(rounds)).await.is_ok()
 }
 
 /// Looks at entries with what the table knows of sensors.

@@ -9,19 +9,27 @@
 //! [`desk`], [`listen`] and [`seat`] connect them to the world.
 
 mod answers;
-mod backlog;
+mod committed;
 mod conflate;
 mod desk;
 mod ending;
 mod event;
 mod follow;
 mod frame;
+mod group;
+mod groups;
 mod hub;
+mod lane;
 mod listen;
-mod patterns;
+mod member;
+mod missed;
+mod past;
 mod places;
 mod rate;
 mod seat;
+mod shown;
+mod slots;
+mod subscription;
 mod wish;
 
 pub(super) use desk::{Door, run};

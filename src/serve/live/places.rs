@@ -8,40 +8,40 @@ use crate::reading::SeriesKey;
 #[derive(Debug, Default)]
 pub(super) struct Places {
     /// A sensor's types in order, each with its slot; mostly there is one.
-    sensors: HashMap<Box<str>, Vec<(Box<str>, usize)>>,
+    sensors: HashMap<Box<str>, Vec<(Box<str>, u32)>>,
 }
 
 impl Places {
     /// The slot of a series, if it has one.
-    pub(super) fn find(&self, series: &SeriesKey) -> Option<usize> {
+    pub(super) fn find(&self, series: &SeriesKey) -> Option<u32> {
         let types = self.sensors.get(&series.sensor_id)?;
         let found = types.binary_search_by(|(kind, _)| kind.cmp(&series.sensor_type)).ok()?;
         Some(types[found].1)
     }
 
     /// Gives a series a slot; it had none.
-    pub(super) fn insert(&mut self, series: &SeriesKey, place: usize) {
+    pub(super) fn insert(&mut self, series: &SeriesKey, place: u32) {
         let types = self.sensors.entry(series.sensor_id.clone()).or_default();
         let at = types.partition_point(|(kind, _)| *kind < series.sensor_type);
         types.reserve_exact(1);
         types.insert(at, (series.sensor_type.clone(), place));
     }
 
+    /// Every sensor with its slots.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = u32>)> {
+        self.sensors.iter().map(|(id, types)| (&**id, types.iter().map(|(_, place)| *place)))
+    }
+
     /// The slots of a sensor.
-    pub(super) fn of(&self, sensor_id: &str) -> Vec<usize> {
+    pub(super) fn of(&self, sensor_id: &str) -> Vec<u32> {
         let types = self.sensors.get(sensor_id);
         types.into_iter().flatten().map(|(_, place)| *place).collect()
     }
 
     /// Forgets a sensor; gives the slots it had.
-    pub(super) fn remove(&mut self, sensor_id: &str) -> Vec<usize> {
+    pub(super) fn remove(&mut self, sensor_id: &str) -> Vec<u32> {
         let types = self.sensors.remove(sensor_id);
         types.into_iter().flatten().map(|(_, place)| place).collect()
-    }
-
-    /// Forgets all.
-    pub(super) fn clear(&mut self) {
-        self.sensors.clear();
     }
 }
 
@@ -56,9 +56,8 @@ mod tests {
     #[test]
     fn a_sensor_goes_with_all_its_types_and_no_others() {
         let mut places = Places::default();
-        for (place, (id, kind)) in
-            [("a", "t"), ("ab", "t"), ("a", "h"), ("a", "u")].iter().enumerate()
-        {
+        let all = [("a", "t"), ("ab", "t"), ("a", "h"), ("a", "u")];
+        for (place, (id, kind)) in (0..).zip(&all) {
             places.insert(&key(id, kind), place);
         }
         assert_eq!(places.find(&key("a", "h")), Some(2));

@@ -7,23 +7,27 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::answers;
-use super::desk::{Command, Reached, queue};
+use super::desk::{Command, Reached, Subscribe, queue};
 use super::ending::Ending;
 use super::event;
-use super::follow::Follower;
 use super::frame::Frame;
 use super::hub::ClientId;
-use super::listen::knowing;
-use super::patterns::Patterns;
+use super::past::past;
+use super::subscription::{Addition, Entries, Subscription};
 use super::wish::Wish;
 use crate::serve::history::token;
 use crate::serve::service::Service;
-use crate::stream::{EntryId, Error, Position, catalogue, random_u64, tail};
+use crate::stream::Position;
 
 /// The tail begins, and the past is read, in so long, or Redis is not there.
 const JOIN_WAIT_MAX: Duration = Duration::from_secs(5);
-/// Entries of a shard's past that are read for one client; beyond it the client is told of a gap.
-const PAST_ENTRIES_MAX: usize = 64;
+/// What the hub has told is committed by then, or its past is read from the streams: some times
+/// what a commit takes under load. A guess.
+const COMMIT_WAIT_MAX: Duration = Duration::from_millis(500);
+/// What was written is said in portions, so that the hub is not asked for each frame; far below
+/// what a client may have waiting.
+const PORTION_BYTES: usize = 16 << 10;
+const PORTION_FRAMES: usize = 64;
 
 /// One client's place in the hub. Whoever holds it writes what [`Seat::next`] gives, and says so
 /// with [`Seat::written`]; a client that does not is slow, and loses its place.
@@ -31,28 +35,37 @@ pub(in crate::serve) struct Seat {
     service: Arc<Service>,
     id: ClientId,
     queue: mpsc::Receiver<Frame>,
-    reached: Reached,
+    /// Readings come together.
+    batch: bool,
+    /// Written, but not said to be.
+    frames: usize,
+    bytes: usize,
 }
 
 impl Seat {
-    /// Takes a place; nothing is pushed before [`Seat::enter`].
+    /// Takes a place; nothing is pushed before [`Seat::enter`], or a wish is granted.
     pub(in crate::serve) async fn take(service: &Arc<Service>) -> Result<Self, Ending> {
         let (sender, queue) = queue();
         let id = service.door.next_id();
-        let (reply, answer) = oneshot::channel();
+        let (reply, begun) = oneshot::channel();
         let joining = async {
             service.door.tell(Command::Join { id, queue: sender, reply }).await;
-            answer.await.map_err(|_ended| Ending::Stopping)
+            begun.await.map_err(|_ended| Ending::Stopping)
         };
-        let reached = in_time(service, joining).await?;
-        Ok(Self { service: service.clone(), id, queue, reached })
+        in_time(service, joining).await?;
+        Ok(Self { service: service.clone(), id, queue, batch: false, frames: 0, bytes: 0 })
     }
 
     /// Begins as a client that has not subscribed to anything: it gets everything. The frames are
     /// to be written at once.
     pub(in crate::serve) async fn enter(&mut self) -> Result<Vec<Frame>, Ending> {
-        let reached = self.reached.clone();
-        in_time(&self.service, self.catch_up(&reached, "connected")).await
+        let (reply, answer) = oneshot::channel();
+        let entering = async {
+            self.service.door.tell(Command::Enter { id: self.id, reply }).await;
+            let reached = answer.await.map_err(|_ended| Ending::Stopping)?;
+            self.begin(&reached, "connected", &Subscription::everything()).await
+        };
+        in_time(&self.service, entering).await
     }
 
     /// Grants what the client wants, or says why not. The frames are to be written at once.
@@ -60,21 +73,18 @@ impl Seat {
         &mut self,
         wish: Result<Wish, String>,
     ) -> Result<Vec<Frame>, Ending> {
-        let answer = match wish {
-            Ok(Wish::AllStats) => answers::all_stats(&self.service).await,
+        match wish {
+            Ok(Wish::AllStats) => Ok(vec![answers::all_stats(&self.service).await]),
             Ok(Wish::SensorData { sensor_id, hours }) => {
-                answers::sensor_data(&self.service, &sensor_id, hours).await
+                Ok(vec![answers::sensor_data(&self.service, &sensor_id, hours).await])
             }
-            Ok(Wish::Subscribe(patterns)) => {
-                return in_time(&self.service, self.subscribe(patterns)).await;
+            Ok(Wish::Subscribe(addition)) => {
+                self.batch = addition.batch.unwrap_or(self.batch);
+                in_time(&self.service, self.subscribe(addition)).await
             }
-            Ok(Wish::Unsubscribe(patterns)) => {
-                self.service.door.tell(Command::Unsubscribe { id: self.id, patterns }).await;
-                event::status("unsubscribed", "")
-            }
-            Err(refused) => event::error(&refused),
-        };
-        Ok(vec![answer])
+            Ok(Wish::Unsubscribe(entries)) => self.unsubscribe(entries).await,
+            Err(refused) => Ok(vec![event::error(&refused)]),
+        }
     }
 
     /// The next frame; `None` when the hub let the client go, because it was slow or because
@@ -93,7 +103,13 @@ impl Seat {
 
     /// Frames that came out of the queue were written: there is room for others.
     pub(in crate::serve) async fn written(&mut self, frames: usize, bytes: usize) {
-        self.service.door.tell(Command::Sent { id: self.id, frames, bytes }).await;
+        self.frames += frames;
+        self.bytes += bytes;
+        if self.frames >= PORTION_FRAMES || self.bytes >= PORTION_BYTES {
+            let (frames, bytes) = (self.frames, self.bytes);
+            (self.frames, self.bytes) = (0, 0);
+            self.service.door.tell(Command::Sent { id: self.id, frames, bytes }).await;
+        }
     }
 
     /// Gives the place back.
@@ -101,54 +117,52 @@ impl Seat {
         self.service.door.tell(Command::Leave { id: self.id }).await;
     }
 
-    async fn subscribe(&self, patterns: Patterns) -> Result<Vec<Frame>, Ending> {
+    async fn subscribe(&self, addition: Addition) -> Result<Vec<Frame>, Ending> {
+        // What the hub will say of too many entries, it says of all that the client has.
+        let wanted = Subscription::default().with(&addition).unwrap_or_default();
         let (reply, answer) = oneshot::channel();
-        self.service.door.tell(Command::Subscribe { id: self.id, patterns, reply }).await;
+        let asked = Subscribe { id: self.id, addition, reply };
+        self.service.door.tell(Command::Subscribe(asked)).await;
         match answer.await.map_err(|_ended| Ending::Stopping)? {
-            Ok(reached) => self.catch_up(&reached, "subscribed").await,
+            Ok(reached) => self.begin(&reached, "subscribed", &wanted).await,
             Err(refused) => Ok(vec![event::error(&format!("subscribe: {refused}"))]),
         }
     }
 
-    /// Reads for this client what the common tail has already passed, says where it stands, and
-    /// begins.
-    async fn catch_up(&self, reached: &Reached, message: &str) -> Result<Vec<Frame>, Ending> {
-        let (position, gaps) = self.past(reached).await.map_err(|error| {
-            tracing::debug!(%error, "a client cannot be shown its past");
-            Ending::TryAgain
-        })?;
-        let mut frames = vec![event::status(message, &position)];
-        frames.extend(gaps);
-        self.service.door.tell(Command::Begin { id: self.id }).await;
+    /// What was on its way goes out before the answer, and nothing of it after.
+    async fn unsubscribe(&mut self, entries: Entries) -> Result<Vec<Frame>, Ending> {
+        let (reply, answer) = oneshot::channel();
+        self.service.door.tell(Command::Unsubscribe { id: self.id, entries, reply }).await;
+        answer.await.map_err(|_ended| Ending::Stopping)?;
+        let mut frames: Vec<Frame> = std::iter::from_fn(|| self.try_next()).collect();
+        self.written(frames.len(), frames.iter().map(Frame::len).sum()).await;
+        frames.push(event::status("unsubscribed", ""));
         Ok(frames)
     }
 
-    /// Tells the hub what stands between what is committed and what it has shown; gives the
-    /// position, and the gaps where that is too much.
-    async fn past(&self, reached: &Reached) -> Result<(String, Vec<Frame>), Error> {
+    /// Says from where on the client is told everything it wants (design §8): from what the hub
+    /// had told when it came in, as soon as that is committed, so that history reaches to it. When
+    /// the commits are far behind, from what is committed, with what the hub has passed since.
+    async fn begin(
+        &self,
+        reached: &Reached,
+        message: &str,
+        wanted: &Subscription,
+    ) -> Result<Vec<Frame>, Ending> {
         let service = &self.service;
-        let keys = service.deps.shards.borrow().clone();
-        let link = &service.deps.link;
-        let versions = catalogue::versions(link, &keys).await?;
-        let (mut positions, mut gaps) = (Vec::new(), Vec::new());
-        let mut follower = Follower::new(service.config.naive_time.clone(), random_u64());
-        for (place, (keys, version)) in keys.iter().zip(versions).enumerate() {
-            let from = version.position;
-            // The whole entry is committed, so every index of it is.
-            positions.push((keys.shard, Position { entry: from, index: u32::MAX }));
-            let to = reached.get(place).copied().unwrap_or(EntryId::ZERO);
-            if from >= to {
-                continue;
-            }
-            let entries = tail::between(link, keys, from, to, PAST_ENTRIES_MAX).await?;
-            if entries.len() == PAST_ENTRIES_MAX {
-                gaps.push(event::gap(keys.shard));
-            }
-            let round = knowing(service, |known| follower.take(keys.shard, &entries, known));
-            let changes = round.changes;
-            service.door.tell(Command::Missed { id: self.id, changes }).await;
+        if service.door.committed.until(reached, COMMIT_WAIT_MAX).await {
+            let keys = service.deps.shards.borrow().clone();
+            let whole = |entry| Position { entry, index: u32::MAX };
+            let positions: Vec<_> =
+                keys.iter().zip(&**reached).map(|(keys, at)| (keys.shard, whole(*at))).collect();
+            return Ok(vec![event::status(message, &token(&positions))]);
         }
-        Ok((token(&positions), gaps))
+        let (position, frames) =
+            past(service, reached, wanted, self.batch).await.map_err(|error| {
+                tracing::debug!(%error, "a client cannot be shown its past");
+                Ending::TryAgain
+            })?;
+        Ok([vec![event::status(message, &position)], frames].concat())
     }
 }
 

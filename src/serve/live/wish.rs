@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::patterns::Patterns;
+use super::subscription::{Addition, Entries, Pace};
 use crate::serve::history::{HOURS_DEFAULT, HOURS_MAX};
 
 /// What a client wants.
@@ -14,9 +14,9 @@ pub(in crate::serve) enum Wish {
     /// `request_sensor_data`.
     SensorData { sensor_id: String, hours: i64 },
     /// `subscribe`.
-    Subscribe(Patterns),
+    Subscribe(Addition),
     /// `unsubscribe`.
-    Unsubscribe(Patterns),
+    Unsubscribe(Entries),
 }
 
 #[derive(Deserialize)]
@@ -69,12 +69,18 @@ impl Wish {
             }
             "subscribe" => {
                 let asked: Subscribe = fields(event, data)?;
-                asked.refuse_what_is_not_built()?;
-                Ok(Self::Subscribe(Patterns::parse(&asked.sensors)?))
+                let named = |said| format!("{event}: {said}");
+                Ok(Self::Subscribe(Addition {
+                    entries: Entries::parse(asked.sensors).map_err(named)?,
+                    pace: Pace::of(asked.every == Some(true), asked.max_hz).map_err(named)?,
+                    batch: asked.batch,
+                    stats: asked.stats,
+                }))
             }
             "unsubscribe" => {
                 let Unsubscribe { sensors } = fields(event, data)?;
-                Ok(Self::Unsubscribe(Patterns::parse(&sensors)?))
+                let named = |said| format!("{event}: {said}");
+                Ok(Self::Unsubscribe(Entries::parse(sensors).map_err(named)?))
             }
             other => {
                 let shown: String = other.chars().take(64).collect();
@@ -84,21 +90,6 @@ impl Wish {
                 ))
             }
         }
-    }
-}
-
-impl Subscribe {
-    fn refuse_what_is_not_built(&self) -> Result<(), String> {
-        if self.max_hz.is_some_and(|max_hz| max_hz.to_bits() != 10f64.to_bits()) {
-            return Err("subscribe: `max_hz` other than 10 is not built yet".to_owned());
-        }
-        for (name, option) in [("every", self.every), ("batch", self.batch), ("stats", self.stats)]
-        {
-            if option == Some(true) {
-                return Err(format!("subscribe: `{name}` is not built yet"));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -113,8 +104,8 @@ mod tests {
     #[test]
     fn wishes_are_understood() {
         let check = |text, expected: Wish| assert_eq!(Wish::parse(text), Ok(expected), "{text}");
-        let patterns = |list: &[&str]| {
-            Patterns::parse(&list.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>()).unwrap()
+        let entries = |list: &[&str]| {
+            Entries::parse(list.iter().map(|one| (*one).to_owned()).collect()).unwrap()
         };
         check(r#"{"event":"request_all_stats"}"#, Wish::AllStats);
         check(r#"{"event":"request_all_stats","data":{}}"#, Wish::AllStats);
@@ -122,13 +113,30 @@ mod tests {
             r#"{"event":"request_sensor_data","data":{"sensor_id":"a"}}"#,
             Wish::SensorData { sensor_id: "a".to_owned(), hours: 24 },
         );
+        let subscribe = |list, hz, batch| {
+            let (entries, pace) = (entries(list), Pace::of(false, hz).unwrap());
+            Wish::Subscribe(Addition { entries, pace, batch, stats: None })
+        };
         check(
-            r#"{"event":"subscribe","data":{"sensors":["*","a","b*"],"max_hz":10,"every":false}}"#,
-            Wish::Subscribe(patterns(&["*", "a", "b*"])),
+            r#"{"event":"subscribe","data":{"sensors":["*","a","b*"]}}"#,
+            subscribe(&["*", "a", "b*"], Some(10.0), None),
+        );
+        check(
+            r#"{"event":"subscribe","data":{"sensors":[],"max_hz":5,"every":false,"batch":true}}"#,
+            subscribe(&[], Some(5.0), Some(true)),
+        );
+        check(
+            r#"{"event":"subscribe","data":{"sensors":["a"],"every":true,"stats":true}}"#,
+            Wish::Subscribe(Addition {
+                entries: entries(&["a"]),
+                pace: Pace::Every,
+                batch: None,
+                stats: Some(true),
+            }),
         );
         check(
             r#"{"event":"unsubscribe","data":{"sensors":["a"]}}"#,
-            Wish::Unsubscribe(patterns(&["a"])),
+            Wish::Unsubscribe(entries(&["a"])),
         );
     }
 
@@ -144,8 +152,9 @@ mod tests {
         check(r#"{"event":"request_sensor_data","data":{}}"#, "sensor_id");
         let hours = r#"{"event":"request_sensor_data","data":{"sensor_id":"a","hours":0}}"#;
         check(hours, "`hours` is 0");
-        check(r#"{"event":"subscribe","data":{"sensors":["a"],"every":true}}"#, "`every` is not");
-        check(r#"{"event":"subscribe","data":{"sensors":["a"],"max_hz":1}}"#, "`max_hz` other");
+        let hz = r#"{"event":"subscribe","data":{"sensors":["a"],"max_hz":100}}"#;
+        check(hz, "subscribe: `max_hz` is 100; allowed: 0.1 to 60");
+        check(r#"{"event":"subscribe","data":{"sensors":["a"],"every":1}}"#, "subscribe");
         check(r#"{"event":"subscribe","data":{"sensors":"a"}}"#, "subscribe");
         check(r#"{"event":"subscribe","data":{"sensors":["a*b"]}}"#, "a*b");
     }

@@ -29,7 +29,6 @@ pub(in crate::serve) enum Status {
 
 /// A series has another status than before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(dead_code, reason = "made by the table's next look, and told by the hub")]
 pub(in crate::serve) struct Turned {
     /// Which one.
     pub(in crate::serve) series: SeriesKey,

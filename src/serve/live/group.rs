@@ -1,0 +1,261 @@
+//! The clients with one and the same subscription: every frame is made once for all of them.
+//!
+//! A member whose queue is full is behind: it is told the latest of what it missed when there is
+//! room again, and how many readings were replaced. A state machine's part: no runtime, no clock,
+//! no I/O.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::event;
+use super::frame::Frame;
+use super::hub::{Action, ClientId};
+use super::lane::Lane;
+use super::member::{Behind, Member, Room};
+use super::missed::{Item, Key, Missed};
+use super::shown::Shown;
+use super::subscription::{Pace, Subscription};
+
+/// Readings in one `sensor_updates`: about 60 KB. A guess that keeps a frame below what a client
+/// may have waiting.
+pub(super) const READINGS_PER_FRAME: usize = 256;
+
+/// What comes of telling.
+pub(super) struct Telling<'a> {
+    pub(super) now: Duration,
+    pub(super) actions: &'a mut Vec<Action>,
+    /// Who fell behind.
+    pub(super) fell_behind: &'a mut Vec<ClientId>,
+}
+
+/// The clients with one and the same subscription.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) subscription: Arc<Subscription>,
+    /// Which group it is of all that ever had its number.
+    pub(super) born: u64,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) members: Vec<Member>,
+    /// The slots that have a listener of this group; some may have been given up since.
+    pub(super) slots: Vec<u32>,
+    missed: Missed,
+    /// How many members are behind.
+    behind: usize,
+    /// Readings told so far, with those that they replaced.
+    told: u64,
+}
+
+impl Group {
+    pub(super) fn new(subscription: Arc<Subscription>, born: u64) -> Self {
+        let mut paces: Vec<Pace> = subscription.entries().map(|(_, pace)| pace).collect();
+        paces.sort_unstable();
+        paces.dedup();
+        let batch = subscription.batch;
+        Self {
+            lanes: paces.into_iter().map(|pace| Lane::new(pace, batch)).collect(),
+            subscription,
+            born,
+            members: Vec::new(),
+            slots: Vec::new(),
+            missed: Missed::default(),
+            behind: 0,
+            told: 0,
+        }
+    }
+
+    /// Which lane a sensor goes in; `None` when it is not wanted.
+    pub(super) fn lane_of(&self, sensor_id: &str) -> Option<u8> {
+        let pace = self.subscription.pace(sensor_id)?;
+        let place = self.lanes.iter().position(|lane| lane.pace == pace)?;
+        u8::try_from(place).ok()
+    }
+
+    /// Whether a client of it wants every reading of something.
+    pub(super) fn wants_every(&self) -> bool {
+        self.lanes.first().is_some_and(|lane| lane.pace == Pace::Every)
+    }
+
+    /// Tells one reading by itself.
+    pub(super) fn tell_one(&mut self, slot: u32, shown: &Arc<Shown>, telling: &mut Telling<'_>) {
+        self.tell(shown.frame(), 1, telling);
+        if self.behind > 0 {
+            self.missed.put(Key::Reading(slot), Item::Reading(shown.clone()));
+        }
+    }
+
+    /// Tells readings together, and how many others they stand for.
+    pub(super) fn tell_batch(
+        &mut self,
+        readings: &[(u32, Arc<Shown>)],
+        conflated: u64,
+        telling: &mut Telling<'_>,
+    ) {
+        let mut chunks = readings.chunks(READINGS_PER_FRAME).peekable();
+        while let Some(chunk) = chunks.next() {
+            let conflated = if chunks.peek().is_none() { conflated } else { 0 };
+            let frame = event::sensor_updates(chunk.iter().map(|(_, it)| &**it), conflated);
+            self.tell(&frame, chunk.len() as u64 + conflated, telling);
+            if self.behind == 0 {
+                continue;
+            }
+            for (slot, shown) in chunk {
+                self.missed.put(Key::Reading(*slot), Item::Reading(shown.clone()));
+            }
+        }
+    }
+
+    /// Tells something that is no reading.
+    pub(super) fn tell_event(&mut self, key: Key, frame: &Frame, telling: &mut Telling<'_>) {
+        self.tell(frame, 0, telling);
+        if self.behind > 0 {
+            self.missed.put(key, Item::Event(frame.clone()));
+        }
+    }
+
+    fn tell(&mut self, frame: &Frame, readings: u64, telling: &mut Telling<'_>) {
+        for member in &mut self.members {
+            if member.behind.is_some() {
+                continue;
+            }
+            if member.has_room() {
+                member.send(frame.clone(), telling.actions);
+            } else {
+                let (since, told) = (self.missed.next(), self.told);
+                member.behind = Some(Behind { since, told, progress_at: telling.now });
+                self.behind += 1;
+                telling.fell_behind.push(member.id);
+            }
+        }
+        self.told = self.told.wrapping_add(readings);
+    }
+
+    /// Frames have left a member's queue: it is told what it missed, as far as there is room.
+    pub(super) fn sent(
+        &mut self,
+        member: usize,
+        (frames, bytes): (usize, usize),
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) {
+        let batch = self.subscription.batch;
+        let counts = batch || self.wants_every();
+        let member = &mut self.members[member];
+        member.sent(frames, bytes, now);
+        while member.has_room()
+            && let Some(behind) = &mut member.behind
+        {
+            let (frame, since) = next_missed(&self.missed, behind.since, batch);
+            behind.since = since.number;
+            behind.told = behind.told.wrapping_add(since.readings);
+            let lost = self.told.wrapping_sub(behind.told);
+            let is_last = self.missed.since(behind.since).next().is_none();
+            let frame = match frame {
+                Some(Next::Event(frame)) => Some(frame),
+                Some(Next::Readings(readings)) => {
+                    // Said once, with the last of them.
+                    let conflated = if is_last { lost } else { 0 };
+                    behind.told = behind.told.wrapping_add(conflated);
+                    Some(event::sensor_updates(readings.iter().map(|it| &**it), conflated))
+                }
+                None => {
+                    member.behind = None;
+                    self.behind -= 1;
+                    (counts && lost > 0).then(|| match batch {
+                        true => event::sensor_updates(std::iter::empty(), lost),
+                        false => event::behind(lost),
+                    })
+                }
+            };
+            if let Some(frame) = frame {
+                member.send(frame, actions);
+            }
+        }
+        if self.behind == 0 {
+            self.missed.clear();
+        }
+    }
+
+    /// Takes a member in, with what it missed in the group that it comes from.
+    pub(super) fn admit(&mut self, mut member: Member, missed: Vec<(Key, Item)>, lost: u64) {
+        member.room = if self.wants_every() { Room::EVERY } else { Room::CONFLATED };
+        if let Some(behind) = &mut member.behind {
+            behind.since = self.missed.next();
+            behind.told = self.told.wrapping_sub(lost);
+            self.behind += 1;
+            for (key, item) in missed {
+                self.missed.put(key, item);
+            }
+        }
+        self.members.push(member);
+    }
+
+    /// Lets a member go, with what it missed, and how many readings it was not told.
+    pub(super) fn dismiss(&mut self, member: usize) -> (Member, Vec<(Key, Item)>, u64) {
+        let member = self.members.swap_remove(member);
+        let Some(behind) = &member.behind else { return (member, Vec::new(), 0) };
+        let missed = self.missed.keyed_since(behind.since);
+        let lost = self.told.wrapping_sub(behind.told);
+        self.behind -= 1;
+        if self.behind == 0 {
+            self.missed.clear();
+        }
+        (member, missed, lost)
+    }
+
+    /// A slot is of no series any more, or of another.
+    pub(super) fn forget_slot(&mut self, slot: u32, lane: u8) {
+        self.missed.remove(&Key::Reading(slot));
+        if let Some(lane) = self.lanes.get_mut(usize::from(lane)) {
+            lane.forget(slot);
+        }
+    }
+
+    /// All readings are of another data set.
+    pub(super) fn forget(&mut self) {
+        self.missed.clear_readings();
+        for lane in &mut self.lanes {
+            lane.forget_all();
+        }
+    }
+
+    /// What is kept for those who are behind.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.missed.len()
+    }
+}
+
+enum Next {
+    Event(Frame),
+    Readings(Vec<Arc<Shown>>),
+}
+
+/// Up to where a member has been told.
+struct Since {
+    number: u64,
+    readings: u64,
+}
+
+/// What comes next of what a member missed: an event, a reading, or readings together.
+fn next_missed(missed: &Missed, since: u64, batch: bool) -> (Option<Next>, Since) {
+    let (mut readings, mut number) = (Vec::new(), since);
+    for (at, item) in missed.since(since) {
+        match item {
+            Item::Event(frame) if readings.is_empty() => {
+                return (Some(Next::Event(frame.clone())), Since { number: at + 1, readings: 0 });
+            }
+            Item::Reading(shown) if !batch => {
+                let frame = shown.frame().clone();
+                return (Some(Next::Event(frame)), Since { number: at + 1, readings: 1 });
+            }
+            Item::Reading(shown) if readings.len() < READINGS_PER_FRAME => {
+                readings.push(shown.clone());
+                number = at + 1;
+            }
+            Item::Event(_) | Item::Reading(_) => break,
+        }
+    }
+    let told = readings.len() as u64;
+    let next = (told > 0).then_some(Next::Readings(readings));
+    (next, Since { number, readings: told })
+}

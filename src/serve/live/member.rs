@@ -1,0 +1,84 @@
+//! One client in its group: how much waits for it, and since when it is behind. A state machine's
+//! part: no runtime, no clock, no I/O.
+
+use std::time::Duration;
+
+use super::frame::Frame;
+use super::hub::{Action, ClientId};
+
+/// What waits for one client, at most, and one frame more.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) bytes: usize,
+    pub(super) frames: usize,
+}
+
+impl Room {
+    /// Of a client whose readings may be replaced by newer ones: half a second of 1,000 series,
+    /// three times a second. What waits here is not replaced any more, so it is not to be more. A
+    /// guess.
+    pub(super) const CONFLATED: Self = Self { bytes: 256 << 10, frames: 1024 };
+    /// Of a client that wants every reading: a second of 10,000 of them. A guess.
+    pub(super) const EVERY: Self = Self { bytes: 4 << 20, frames: 8192 };
+}
+
+/// A member whose queue was full.
+#[derive(Clone, Debug)]
+pub(super) struct Behind {
+    /// From which item of the group's [`Missed`](super::missed::Missed) on.
+    pub(super) since: u64,
+    /// How many readings the group had told, less those replaced for this member before, and more
+    /// those it was told since: what is missing up to the group's number were replaced.
+    pub(super) told: u64,
+    /// When frames left its queue last.
+    pub(super) progress_at: Duration,
+}
+
+/// One client in its group.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) id: ClientId,
+    /// It said what it wants; until then it is shown everything.
+    pub(super) has_subscribed: bool,
+    pub(super) room: Room,
+    queued_bytes: usize,
+    queued_frames: usize,
+    pub(super) behind: Option<Behind>,
+    /// It stands in the hub's list of those to be looked at.
+    pub(super) is_watched: bool,
+}
+
+impl Member {
+    pub(super) const fn new(id: ClientId) -> Self {
+        Self {
+            id,
+            has_subscribed: false,
+            room: Room::CONFLATED,
+            queued_bytes: 0,
+            queued_frames: 0,
+            behind: None,
+            is_watched: false,
+        }
+    }
+
+    /// Whether a frame may go into its queue.
+    pub(super) const fn has_room(&self) -> bool {
+        self.queued_bytes < self.room.bytes && self.queued_frames < self.room.frames
+    }
+
+    /// Puts a frame into its queue.
+    pub(super) fn send(&mut self, frame: Frame, actions: &mut Vec<Action>) {
+        self.queued_bytes += frame.len();
+        self.queued_frames += 1;
+        actions.push(Action::Send(self.id, frame));
+    }
+
+    /// Frames have left its queue.
+    pub(super) fn sent(&mut self, frames: usize, bytes: usize, now: Duration) {
+        self.queued_frames = self.queued_frames.saturating_sub(frames);
+        self.queued_bytes = self.queued_bytes.saturating_sub(bytes);
+        if let Some(behind) = &mut self.behind {
+            behind.progress_at = now;
+        }
+    }
+}
