@@ -12,7 +12,7 @@ CARGO_DENY_VERSION := 0.20.2
 TO_BUILD := 'cc=build-essential' 'npm=npm'
 TO_RUN := 'valkey-server|redis-server=redis-server'
 TO_TEST := 'redis-server=redis-server' 'redis-check-aof=redis-tools' 'mosquitto=mosquitto' \
-	'mosquitto_pub=mosquitto-clients' \
+	'mosquitto_pub=mosquitto-clients' 'python3 -m ensurepip --version=python3-venv' \
 	'chromium|chromium-browser|google-chrome=chromium'
 
 .PHONY: help run build test test-long packages lint bench
@@ -33,6 +33,12 @@ run:
 build: node_modules/.package-lock.json
 	cargo build --release --locked --bin streamgauge
 
+# The client of the predecessor in Python, for its tests. pip writes no file that says it is done.
+target/socketio-venv/.installed: tests/socketio/requirements.txt
+	python3 -m venv --clear target/socketio-venv
+	target/socketio-venv/bin/pip install --quiet --requirement $<
+	touch $@
+
 # npm writes this file last, so it says that the rest is whole.
 node_modules/.package-lock.json: package.json package-lock.json
 	npm ci --no-audit --no-fund
@@ -45,6 +51,8 @@ test: packages
 	@$(MAKE) --no-print-directory node_modules/.package-lock.json
 	cargo test --locked --workspace
 	npm run check
+	@$(MAKE) --no-print-directory target/socketio-venv/.installed
+	npm run test:socketio
 	CHROMIUM="$$(command -v chromium || command -v chromium-browser || command -v google-chrome)" npm run test:browser
 
 test-long: packages
@@ -56,6 +64,7 @@ lint: node_modules/.package-lock.json
 		then rustup component add clippy rustfmt; fi
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
+	cargo clippy --locked --no-default-features -- --deny warnings
 	@if ! cargo deny --version > /dev/null 2>&1; \
 		then cargo install --locked cargo-deny --version $(CARGO_DENY_VERSION); fi
 	cargo deny --locked check bans licenses sources

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, without starting any service.
-# Usage: packages.sh COMMAND[|COMMAND…]=PACKAGE …   (any of the commands will do)
+# Usage: packages.sh COMMAND[|COMMAND…]=PACKAGE …   (any of the commands will do; one with arguments
+# is run, and must succeed)
 set -euo pipefail
 PATH="$PATH:/usr/sbin:/sbin"
 
@@ -9,7 +10,11 @@ for pair in "$@"; do
   found=
   IFS='|' read -ra commands <<< "${pair%%=*}"
   for command in "${commands[@]}"; do
-    if command -v "$command" > /dev/null; then found=yes; fi
+    if [[ $command == *' '* ]]; then
+      if $command > /dev/null 2>&1; then found=yes; fi
+    elif command -v "$command" > /dev/null; then
+      found=yes
+    fi
   done
   if [ -z "$found" ]; then missing+=("${pair#*=}"); fi
 done

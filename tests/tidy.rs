@@ -46,6 +46,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("hyper::server", &["serve/"]),
     ("hyper::client", &["commands/"]),
     ("tokio_tungstenite", &["serve/"]),
+    ("socketioxide", &["serve/socketio/"]),
     ("utoipa", &["serve/"]),
     ("simd_json", &["payload/"]),
     ("clap", &["config/"]),

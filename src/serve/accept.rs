@@ -89,6 +89,8 @@ impl Server {
             metrics: Metrics::new(),
             block_faults: BlockFaults::new(),
             door,
+            #[cfg(feature = "socketio")]
+            socketio: super::socketio::Mount::new(),
             tasks: tasks.clone(),
             stop: stop.clone(),
             started: Instant::now(),
@@ -97,6 +99,8 @@ impl Server {
         });
         tasks.spawn(refresh::keep_fresh(service.clone(), catalogue));
         tasks.spawn(live::run(service.clone(), inbox));
+        #[cfg(feature = "socketio")]
+        tasks.spawn(super::socketio::run(service.clone()));
         accept(&listener, &service).await;
         drop(listener);
         tasks.close();

@@ -92,6 +92,15 @@ impl Auth {
         Ok(Identity::Anonymous)
     }
 
+    /// Who is asking with a bare token, as clients of Socket.IO do.
+    #[cfg(feature = "socketio")]
+    pub(super) fn present(&self, token: &str, peer: IpAddr) -> Result<Identity, Fault> {
+        if let Some(guard) = &self.guard {
+            guard.judge(token, peer)?;
+        }
+        Ok(Identity::Trusted)
+    }
+
     /// Whether a session that was good still is.
     pub(super) async fn is_alive(&self, identity: &Identity, link: &Link) -> bool {
         match (identity, &self.guard) {

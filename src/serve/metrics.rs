@@ -22,13 +22,15 @@ pub(super) struct Metrics {
     behind: Counter,
     connections: Arc<Level>,
     clients: Arc<Level>,
+    #[cfg(feature = "socketio")]
+    socketio_clients: Arc<Level>,
     /// Files that are being sent.
     files: Arc<Level>,
     files_refused: Counter,
 }
 
 /// Something that goes up and down, shown as a gauge and readable here.
-struct Level {
+pub(super) struct Level {
     now: AtomicU64,
     gauge: Gauge,
 }
@@ -38,7 +40,7 @@ pub(super) struct Held(Arc<Level>);
 
 impl Metrics {
     pub(super) fn new() -> Self {
-        let level = |gauge| Arc::new(Level { now: AtomicU64::new(0), gauge });
+        let level = Level::new;
         Self {
             answers: ["1xx", "2xx", "3xx", "4xx", "5xx"]
                 .map(|class| counter!("streamgauge_http_answers_total", "status" => class)),
@@ -51,6 +53,8 @@ impl Metrics {
             behind: counter!("streamgauge_live_clients_behind_total"),
             connections: level(gauge!("streamgauge_http_connections")),
             clients: level(gauge!("streamgauge_websocket_clients")),
+            #[cfg(feature = "socketio")]
+            socketio_clients: level(gauge!("streamgauge_socketio_clients")),
             files: level(gauge!("streamgauge_http_files")),
             files_refused: counter!("streamgauge_http_files_refused_total"),
         }
@@ -95,6 +99,12 @@ impl Metrics {
         Held::new(&self.clients)
     }
 
+    /// A client of Socket.IO, whatever it is connected with.
+    #[cfg(feature = "socketio")]
+    pub(super) fn socketio_client_connected(&self) -> Held {
+        Held::new(&self.socketio_clients)
+    }
+
     /// A file begins, unless so many are being sent already.
     pub(super) fn file_begun(&self, most: u64) -> Option<Held> {
         let held = Held::below(&self.files, most);
@@ -109,7 +119,16 @@ impl Metrics {
     }
 
     pub(super) fn clients(&self) -> u64 {
-        self.clients.now.load(Ordering::Relaxed)
+        let clients = self.clients.now.load(Ordering::Relaxed);
+        #[cfg(feature = "socketio")]
+        let clients = clients + self.socketio_clients.now.load(Ordering::Relaxed);
+        clients
+    }
+}
+
+impl Level {
+    pub(super) fn new(gauge: Gauge) -> Arc<Self> {
+        Arc::new(Self { now: AtomicU64::new(0), gauge })
     }
 }
 
@@ -121,7 +140,7 @@ impl Held {
     }
 
     /// One more, unless there are `most` already.
-    fn below(level: &Arc<Level>, most: u64) -> Option<Self> {
+    pub(super) fn below(level: &Arc<Level>, most: u64) -> Option<Self> {
         let more = |now: u64| (now < most).then_some(now + 1);
         level.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         level.gauge.increment(1.0);

@@ -32,6 +32,8 @@ mod refresh;
 mod router;
 mod service;
 mod session;
+#[cfg(feature = "socketio")]
+mod socketio;
 mod table;
 mod throttle;
 mod view;

@@ -17,6 +17,8 @@ use super::http::{
 use super::openapi::{Schemas, shape};
 use super::query::{Parameter, decode};
 use super::service::{Asked, Service};
+#[cfg(feature = "socketio")]
+use super::socketio;
 use super::view::{Deleted, SensorList};
 
 /// Who may ask (design §4).
@@ -53,9 +55,10 @@ pub(super) struct Route {
 }
 
 macro_rules! routes {
-    ($($method:ident $pattern:literal, $access:ident $(($any_host:ident))?, $handler:path,
+    ($($(#[$condition:meta])? $method:ident $pattern:literal,
+        $access:ident $(($any_host:ident))?, $handler:path,
         $parameters:expr, $about:literal $(, $shape:ty $(=> $texts:expr)?)?;)*) => {
-        &[$(Route {
+        &[$($(#[$condition])? Route {
             method: Method::$method,
             pattern: $pattern,
             access: Access::$access,
@@ -74,6 +77,9 @@ macro_rules! routes {
     (@) => { false };
     (@ any_host) => { true };
 }
+
+/// Where clients of Socket.IO ask.
+pub(super) const SOCKET_IO: &str = "/socket.io/";
 
 /// Everything that can be asked. HEAD is answered wherever GET is.
 pub(super) static ROUTES: &[Route] = routes! {
@@ -101,6 +107,11 @@ pub(super) static ROUTES: &[Route] = routes! {
     GET "/livez", Open (any_host), health::livez, &[], "The process answers.", ProbeBody;
     GET "/readyz", OpenInPart (any_host), health::readyz, health::PARAMETERS,
         "The service takes readings; 503 when not.", ProbeBody;
+    #[cfg(feature = "socketio")]
+    GET "/socket.io/", Open, socketio::get, &[],
+        "Live readings for clients of Socket.IO 4: handshake, polling, WebSocket.";
+    #[cfg(feature = "socketio")]
+    POST "/socket.io/", Open, socketio::post, &[], "Events of clients of Socket.IO that poll.";
     GET "/ws", Known, websocket::upgrade, &[], "Live readings over a WebSocket.";
     GET "/metrics", LoopbackOrKnown (any_host), metrics::all, &[], "Prometheus text.";
 };

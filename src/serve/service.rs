@@ -36,6 +36,8 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 const BODY_WAIT_MAX: Duration = Duration::from_secs(10);
 /// No answer takes longer; just above the time that a reply of Redis may take.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(15);
+/// But one of Socket.IO may wait for the next event, which is a ping after twenty seconds.
+const POLL_WAIT_MAX: Duration = Duration::from_secs(45);
 
 /// What all requests share.
 pub(super) struct Service {
@@ -50,6 +52,9 @@ pub(super) struct Service {
     pub(super) block_faults: BlockFaults,
     /// Where WebSockets come into the hub.
     pub(super) door: Door,
+    /// Where clients of Socket.IO are.
+    #[cfg(feature = "socketio")]
+    pub(super) socketio: super::socketio::Mount,
     /// Waits for what outlives a request: WebSockets.
     pub(super) tasks: TaskTracker,
     /// The room stops.
@@ -75,13 +80,16 @@ impl Asked {
 
     /// The whole body.
     pub(super) async fn body(self) -> Result<Bytes, Fault> {
-        let collected = Limited::new(self.body, BODY_BYTES_MAX).collect();
+        self.body_within(BODY_BYTES_MAX).await
+    }
+
+    /// The whole body, if it is no longer than that.
+    pub(super) async fn body_within(self, bytes_max: usize) -> Result<Bytes, Fault> {
+        let collected = Limited::new(self.body, bytes_max).collect();
         match timeout(BODY_WAIT_MAX, collected).await {
             Err(_elapsed) => Err(Fault::TooSlow),
             Ok(Ok(collected)) => Ok(collected.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                Err(Fault::BodyTooLarge(BODY_BYTES_MAX))
-            }
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Fault::BodyTooLarge(bytes_max)),
             Ok(Err(error)) => Err(Fault::BadRequest(format!("the body did not arrive: {error}"))),
         }
     }
@@ -94,7 +102,9 @@ impl Service {
         request: Request<Incoming>,
         peer: SocketAddr,
     ) -> Answer {
-        let mut answer = match timeout(ANSWER_WAIT_MAX, self.try_answer(request, peer)).await {
+        let polls = request.uri().path().ends_with(router::SOCKET_IO);
+        let wait_max = if polls { POLL_WAIT_MAX } else { ANSWER_WAIT_MAX };
+        let mut answer = match timeout(wait_max, self.try_answer(request, peer)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(fault)) => {
                 if let Fault::Unavailable { inside, .. } = &fault {
@@ -135,7 +145,8 @@ impl Service {
             return answer::see_other(&format!("{}/", self.rules.prefix()));
         };
         let (route, open) = self.find(&parts.method, path, &host)?;
-        if !matches!(parts.method, Method::GET | Method::HEAD) || route.pattern == "/ws" {
+        let is_live = ["/ws", router::SOCKET_IO].contains(&route.pattern);
+        if !matches!(parts.method, Method::GET | Method::HEAD) || is_live {
             self.rules.judge_origin(origin(&parts.headers)?, &host)?;
         }
         let identity = self.admit(route, &parts, peer).await?;

@@ -24,6 +24,10 @@ const TABLE: &[(&str, &str, [u16; 4])] = &[
     ("GET", "/api/dead-letters", [401, 401, 200, 200]),
     ("GET", "/api/openapi.json", [401, 401, 200, 200]),
     ("GET", "/ws", [401, 401, 426, 426]),
+    #[cfg(feature = "socketio")]
+    ("GET", "/socket.io/", [400, 400, 400, 400]),
+    #[cfg(feature = "socketio")]
+    ("POST", "/socket.io/", [400, 400, 400, 400]),
     ("GET", "/nowhere", [404, 404, 404, 404]),
     ("DELETE", "/api/stats", [405, 405, 405, 405]),
 ];

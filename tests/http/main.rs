@@ -13,5 +13,9 @@ mod pages;
 mod readings;
 mod refusals;
 mod resources;
+#[cfg(feature = "socketio")]
+mod socketio;
+#[cfg(feature = "socketio")]
+mod socketio_frames;
 mod stage;
 mod wire;

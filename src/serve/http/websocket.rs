@@ -20,8 +20,7 @@ const KEY_BYTES: usize = 24;
 /// `GET /ws`.
 pub(in crate::serve) fn upgrade(service: &Arc<Service>, asked: Asked) -> Reply<'_> {
     Box::pin(async move {
-        check_request(&asked.parts)?;
-        let accept = accept_key(&asked.parts.headers)?;
+        let answer = handshake(&asked.parts)?;
         let identity = asked.identity;
         let mut parts = asked.parts;
         let place = parts.extensions.remove::<Arc<OwnedSemaphorePermit>>();
@@ -34,14 +33,21 @@ pub(in crate::serve) fn upgrade(service: &Arc<Service>, asked: Asked) -> Reply<'
                 Err(error) => tracing::trace!(%error, "an upgrade was not finished"),
             }
         });
-        let mut answer = Answer::default();
-        *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let headers = answer.headers_mut();
-        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
         Ok(answer)
     })
+}
+
+/// Checks a handshake, and gives the answer after which the connection is a WebSocket.
+pub(in crate::serve) fn handshake(parts: &Parts) -> Result<Answer, Fault> {
+    check_request(parts)?;
+    let accept = accept_key(&parts.headers)?;
+    let mut answer = Answer::default();
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    Ok(answer)
 }
 
 /// A handshake is a GET of HTTP/1.1 without a body: what came behind it would be taken for frames.
