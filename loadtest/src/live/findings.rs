@@ -103,15 +103,27 @@ impl Story {
         add("KiB per client served, most", each(served));
     }
 
-    /// With clients that never read ÷ without.
+    /// With clients that never read ÷ without; while all return ÷ else. Medians over the phases
+    /// of a name, for one of them may have been disturbed by something else.
     fn compare(&self, add: &mut impl FnMut(&str, f64), seen: &[Seen]) {
-        let p99 = |name: &str| {
+        let median_of = |name: &str, number: &dyn Fn(&Phase) -> Option<f64>| {
             let phases = self.phases.iter().filter(|phase| phase.name == name);
-            let numbers = phases.filter_map(|phase| tally(phase, seen).newest.quantile_ms(0.99));
-            median(numbers.collect())
+            let numbers: Vec<f64> = phases.filter_map(number).collect();
+            (!numbers.is_empty()).then(|| median(numbers))
         };
-        if self.phases.iter().any(|phase| phase.name == "stuck") {
-            add("p99 stuck ÷ plain", p99("stuck") / p99("plain"));
+        let mut ratio = |what: &str, of: &str, number: &dyn Fn(&Phase) -> Option<f64>| {
+            if let (Some(of), Some(to)) = (median_of(of, number), median_of("plain", number)) {
+                add(what, of / to);
+            }
+        };
+        let newest = |phase: &Phase| tally(phase, seen).newest.quantile_ms(0.99);
+        let puback = |phase: &Phase| phase.puback.quantile_ms(0.99);
+        let lag = |phase: &Phase| phase.lag_max.map(|lag| lag as f64);
+        ratio("newest p99 stuck ÷ plain", "stuck", &newest);
+        ratio("PUBACK p99 stuck ÷ plain", "stuck", &puback);
+        ratio("PUBACK p99 return ÷ plain", "return", &puback);
+        ratio("lag, most, return ÷ plain", "return", &lag);
+        if self.stuck_subscribed > 0 {
             add("clients that never read, in all", self.stuck_subscribed as f64);
         }
     }
