@@ -6,7 +6,7 @@
 import { ask } from './api.js';
 import { learnTime } from './clock.js';
 import { listOf, rowOf, timeOf } from './events.js';
-import { Removed } from './remove.js';
+import { LISTED_MS_MOST, Removed } from './remove.js';
 
 /** A rate over less would jump; a total that stays for so long says that nothing comes. */
 const RATE_MS_LEAST = 900;
@@ -92,6 +92,8 @@ export class Census {
   /** Rows that changed. @param {Row[]} listed @param {number | null} asOf */
   push(listed, asOf) {
     const rows = this.removed.without(listed, asOf);
+    // It may be back already, and a row is pushed only once.
+    if (rows.length < listed.length) this.dueAt = Math.min(this.dueAt, Date.now() + LISTED_MS_MOST);
     this.apply(() => this.catalogue.applyRows(rows, { at: Date.now(), whole: false }));
     this.loaded = true;
     this.listener.onList();

@@ -82,7 +82,7 @@ export class Live {
 
   subscribe() {
     this.pulse.asked(Date.now());
-    this.socket.send('subscribe', { sensors: ['*'] });
+    this.socket.send('subscribe', { sensors: ['*'], batch: true });
   }
 
   part() {

@@ -8,7 +8,7 @@ import { now } from './clock.js';
 import { h, setAttribute, setText } from './dom.js';
 
 /** The server's table is renewed each second; a row of before may come so long after. A guess. */
-const LISTED_MS_MOST = 2000;
+export const LISTED_MS_MOST = 2000;
 /** More series than these are only counted. */
 const NAMED_MOST = 8;
 /** More sensors removed between two answers are not remembered; the next answers tell of them. */

@@ -43,8 +43,9 @@ test('a lost connection is said with the time of the last event, and comes back'
   await connection('Live');
   await until(text(role(card, 'value')), (said) => said === '23');
   // Live first, then what the past has: in this order nothing can fall between them.
-  assert.deepEqual(server.wishes.slice(0, 2).map((wish) => wish.event),
-    ['subscribe', 'request_all_stats']);
+  assert.deepEqual(server.wishes.slice(0, 2), [
+    { event: 'subscribe', sensors: ['*'], batch: true }, { event: 'request_all_stats' },
+  ]);
   assert.equal(await banner.isVisible(), false);
   assert.equal(await card.getAttribute('data-status'), 'online');
 });

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { WebSocketServer } from 'ws';
 import { answerOf, csvOf } from './mock-history.mjs';
 
+const STATS_MS = 1000;
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const POLICY = "default-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'";
 const KINDS = new Map([
@@ -88,16 +89,33 @@ export class MockServer {
     if (late) list.sort((a, b) => (a.timestamp < b.timestamp ? -1 : 1));
     list.sums.add(full);
     this.series.set(key, list);
-    if (push) this.send('sensor_update', full);
+    for (const client of this.clients) {
+      if (push && client.batch) say(client, 'sensor_updates', { readings: [full], conflated: 0 });
+      else if (push) say(client, 'sensor_update', full);
+      if (client.stats) this.pushStats(client, key);
+    }
     return full;
   }
 
-  send(event, data) {
-    for (const client of this.clients) client.send(JSON.stringify({ event, data }));
+  /** What changed, at most once a second. */
+  pushStats(client, key) {
+    client.changed.add(key);
+    if (client.pushing) return;
+    const rest = Math.max(20, (client.pushedAt ?? 0) + STATS_MS - Date.now());
+    client.pushing = setTimeout(() => {
+      Object.assign(client, { pushing: null, pushedAt: Date.now() });
+      const lists = [...client.changed].map((one) => this.series.get(one)).filter(Boolean);
+      client.changed.clear();
+      say(client, 'sensor_stats', { sensors: this.rows(lists) });
+    }, rest);
   }
 
-  rows() {
-    return [...this.series.values()].map((list) => {
+  send(event, data) {
+    for (const client of this.clients) say(client, event, data);
+  }
+
+  rows(lists = this.series.values()) {
+    return [...lists].map((list) => {
       const { sensor_id, sensor_type, unit, location, metadata, value, timestamp } = list.at(-1);
       return {
         sensor_id, sensor_type, unit, location, metadata,
@@ -131,6 +149,7 @@ export class MockServer {
     if (path === 'signin') return this.signIn(request, response);
     if (!this.signedIn(request)) return json(response, 401, { error: 'Sign in first' });
     if (path === 'api/sensors') {
+      this.wishes.push({ event: 'GET api/sensors' });
       const asOf = new Date().toISOString();
       return json(response, 200, { sensors: this.rows(), next: null, as_of: asOf });
     }
@@ -220,14 +239,20 @@ export class MockServer {
     }
     this.sockets.handleUpgrade(request, socket, head, (client) => {
       this.clients.add(client);
-      client.on('close', () => this.clients.delete(client));
+      client.changed = new Set();
+      client.on('close', () => {
+        clearTimeout(client.pushing);
+        this.clients.delete(client);
+      });
       client.on('message', (text) => {
         const { event, data: wish } = JSON.parse(String(text));
         this.wishes.push({ event, ...wish });
-        if (event === 'subscribe') this.hello(client, 'subscribed');
+        if (event === 'subscribe') {
+          Object.assign(client, { batch: wish.batch, stats: wish.stats });
+          this.hello(client, 'subscribed');
+        }
         if (event !== 'request_all_stats' || !this.answers) return;
-        const data = { sensors: this.rows(), next: null };
-        client.send(JSON.stringify({ event: 'sensor_stats', data }));
+        say(client, 'sensor_stats', { sensors: this.rows(), next: null });
       });
       this.hello(client, 'connected');
     });
@@ -235,10 +260,11 @@ export class MockServer {
 
   hello(client, message) {
     const position = `0:${Date.now()}-${this.sequence}.0`;
-    client.send(JSON.stringify({ event: 'status', data: { message, position } }));
+    say(client, 'status', { message, position });
   }
 }
 
+const say = (client, event, data) => client.send(JSON.stringify({ event, data }));
 const keyOf = (id, type) => JSON.stringify([id, type]);
 
 /** Statistics of one series, reading by reading (B. P. Welford, Technometrics 4, 1962). */
