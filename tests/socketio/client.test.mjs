@@ -158,6 +158,26 @@ for (const transports of TRANSPORTS) {
   });
 }
 
+test('a large answer survives the change from polling to a WebSocket', async () => {
+  const crowd = Array.from({ length: 150 }, (_, n) => (
+    { sensor_id: `crowd_${n}`, value: n, location: 'x'.repeat(200) }
+  ));
+  stage.publish('sensors/crowd/number', crowd);
+  const rows = async () => (await (await stage.get('/api/sensors?q=crowd')).json()).sensors;
+  await until(async () => (await rows()).length === 150, 'the crowd is in the table');
+  for (let round = 0; round < 20; round += 1) {
+    const client = listen(stage, { transports: ['polling', 'websocket'] });
+    // At once, while the client tries whether a WebSocket works.
+    client.socket.on('connect', () => client.socket.emit('request_all_stats'));
+    const { sensors } = await client.heard('sensor_stats');
+    assert.ok(JSON.stringify(sensors).length > 32 << 10);
+    await until(() => client.socket.io.engine.transport.name === 'websocket', 'a WebSocket');
+    client.socket.emit('request_all_stats');
+    await client.heard('sensor_stats');
+    client.close();
+  }
+});
+
 test('other namespaces are refused', async () => {
   const client = listen({ url: `${stage.url}/admin` }, { transports: ['websocket'] });
   assert.match((await client.heard('connect_error')).message, /Invalid namespace/);

@@ -102,17 +102,19 @@ impl Mount {
     }
 }
 
-/// Lets clients in until the service stops, and says goodbye to them then.
-pub(in crate::serve) async fn run(service: Arc<Service>) {
-    let mount = &service.socketio;
-    mount.open(Arc::downgrade(&service));
-    service.stop.cancelled().await;
-    // Not a word in the namespace: a client that is sent away there does not come again.
-    if timeout(GOODBYE_WAIT_MAX, mount.io.close()).await.is_err() {
-        tracing::debug!("clients of Socket.IO did not take their goodbye");
+/// Lets clients in from now on, and says goodbye to them when the service stops.
+pub(in crate::serve) fn run(service: Arc<Service>) -> impl Future<Output = ()> {
+    service.socketio.open(Arc::downgrade(&service));
+    async move {
+        let mount = &service.socketio;
+        service.stop.cancelled().await;
+        // Not a word in the namespace: a client that is sent away there does not come again.
+        if timeout(GOODBYE_WAIT_MAX, mount.io.close()).await.is_err() {
+            tracing::debug!("clients of Socket.IO did not take their goodbye");
+        }
+        sleep(GOODBYE_WAIT_MAX).await;
+        mount.cut.cancel();
     }
-    sleep(GOODBYE_WAIT_MAX).await;
-    mount.cut.cancel();
 }
 
 /// What is outside of Socket.IO for the library: nothing, for it is only asked what is its own.
