@@ -160,6 +160,7 @@ impl Story {
         for (number, what) in [
             (at_rest.doubled, "readings doubled"),
             (at_rest.strange, "readings that were not asked for"),
+            (at_rest.gaps, "times a client was told of a gap"),
             (all.out_of_order, "readings out of order"),
             (at_rest.starved, "clients shown nothing for more than a second"),
             ((crowd.clients - self.settled) as u64, "clients not shown the last readings"),
@@ -217,6 +218,7 @@ fn tell<'a>(
         ("doubled", all.doubled),
         ("out of order", all.out_of_order),
         ("not asked for", all.strange),
+        ("told of a gap", all.gaps),
     ] {
         add(what, number as f64);
     }

@@ -13,6 +13,9 @@ const FRAMES_PER_CHECK: u64 = 1_000;
 /// A client that is shown nothing for longer is starved: its sensors speak several times a second.
 const STARVED: Duration = Duration::from_secs(1);
 
+/// Events by which a client learns that it has missed readings.
+const GAPS: [&[u8]; 2] = [br#"{"event":"gap","#, br#"{"event":"reset","#];
+
 /// What the clients of one thread saw in one phase.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -34,6 +37,8 @@ pub struct Tally {
     pub out_of_order: u64,
     /// Readings of sensors that were not asked for.
     pub strange: u64,
+    /// `gap` and `reset`: the client is told that it has missed something.
+    pub gaps: u64,
     /// Frames parsed in full.
     pub checked: u64,
     /// Clients that were shown nothing for more than a second.
@@ -56,6 +61,7 @@ impl Tally {
         self.doubled += other.doubled;
         self.out_of_order += other.out_of_order;
         self.strange += other.strange;
+        self.gaps += other.gaps;
         self.checked += other.checked;
         self.starved += other.starved;
         self.longest_gap = self.longest_gap.max(other.longest_gap);
@@ -131,7 +137,10 @@ impl Member {
                 None => tally.strange += 1,
             }
         })?;
-        let Some(sight) = sight else { return Ok(()) };
+        let Some(sight) = sight else {
+            tally.gaps += u64::from(GAPS.iter().any(|gap| event.starts_with(gap)));
+            return Ok(());
+        };
         if self.frames == 0 || tally.frames.is_multiple_of(FRAMES_PER_CHECK) {
             scanner.check(event)?;
             tally.checked += 1;
@@ -197,6 +206,9 @@ mod tests {
             member.take(&update(stranger, 9), (10, 0), &scanner, &mut tally).unwrap();
         }
         assert_eq!(tally.strange, 2);
+        let gap = br#"{"event":"gap","data":{"shard":1}}"#;
+        member.take(gap, (10, 0), &scanner, &mut tally).unwrap();
+        assert_eq!(tally.gaps, 1);
         member.forget();
         member.take(&update(20, 5), (11, 0), &scanner, &mut tally).unwrap();
         assert_eq!(tally.out_of_order, 1, "a new connection may begin earlier");
