@@ -8,8 +8,9 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::shard::ShardId;
+use crate::stream::tail::Tail;
 use crate::stream::testing::RedisServer;
-use crate::stream::{Consumer, Patience, ShardKeys, keys};
+use crate::stream::{Consumer, EntryId, Patience, ShardKeys, keys};
 
 const BLOCK: Duration = Duration::from_millis(50);
 
@@ -185,4 +186,25 @@ async fn a_consumer_reads_claims_and_waits_in_vain() {
     redis.run(&[b"DEL", stream]).await;
     let error = first.read(9, Patience::UpTo(BLOCK)).await.unwrap_err();
     assert!(error.is_group_missing(), "{error}");
+}
+
+#[tokio::test]
+async fn a_tail_of_many_shards_knows_that_more_waits() {
+    let redis = RedisServer::start(&[]).await;
+    let keys: Vec<ShardKeys> = (0..128).map(|shard| ShardKeys::new(ShardId(shard))).collect();
+    let mut tail = Tail::new(redis.server(), keys.clone(), vec![EntryId::ZERO; keys.len()]);
+    let stream = keys[100].stream.as_bytes();
+    for id in ["1-0", "2-0", "3-0"] {
+        redis.run(&[b"XADD", stream, id.as_bytes(), b"a", b"1"]).await;
+    }
+    // Of so many shards two entries each are asked for.
+    let mut read = async || {
+        let reads = tail.read().await.unwrap();
+        let entries: usize = reads.iter().map(|(_, _, entries)| entries.len()).sum();
+        assert!(reads.iter().all(|(place, shard, _)| (*place, shard.0) == (100, 100)));
+        (entries, tail.is_behind(), tail.reached()[100].ms)
+    };
+    assert_eq!(read().await, (2, true, 2));
+    assert_eq!(read().await, (1, false, 3));
+    assert_eq!(read().await, (0, false, 3));
 }

@@ -16,7 +16,7 @@ use super::reply::{Reply, Unreadable};
 use crate::shard::ShardId;
 
 /// Entries read of one shard at a time: 16,384 messages, about 2 MiB of the usual ones.
-pub const ENTRIES_PER_READ: usize = 32;
+const ENTRIES_PER_READ: usize = 32;
 /// Entries read at a time of all shards, of 1 MiB at most unless one message is larger.
 const ENTRIES_PER_REPLY: usize = 256;
 /// A read that finds nothing ends after this.
@@ -35,6 +35,7 @@ pub struct Tail {
     /// Entries asked for of each shard: fewer after a read that failed, because what is too much
     /// for one reply would be too much again.
     count: usize,
+    is_behind: bool,
 }
 
 impl Tail {
@@ -42,7 +43,7 @@ impl Tail {
     #[must_use]
     pub fn new(server: Server, keys: Vec<ShardKeys>, from: Vec<EntryId>) -> Self {
         let count = Self::count_max(keys.len());
-        Self { server, keys, reached: from, connection: None, count }
+        Self { server, keys, reached: from, connection: None, count, is_behind: false }
     }
 
     fn count_max(shards: usize) -> usize {
@@ -53,6 +54,12 @@ impl Tail {
     #[must_use]
     pub fn reached(&self) -> &[EntryId] {
         &self.reached
+    }
+
+    /// Whether the last read brought as much of a shard as it asked for, so that more may wait.
+    #[must_use]
+    pub const fn is_behind(&self) -> bool {
+        self.is_behind
     }
 
     /// What came since the last read; nothing after half a second without any.
@@ -78,6 +85,7 @@ impl Tail {
         let mut reply = self.ask(&command).await?;
         self.count = Self::count_max(self.keys.len()).min(2 * count);
         let reads = self.take(&mut reply).map_err(|cause| foreign("", cause))?;
+        self.is_behind = reads.iter().any(|(_, _, entries)| entries.len() >= count);
         for (place, _, entries) in &reads {
             if let Some(last) = entries.last() {
                 self.reached[*place] = last.id;

@@ -13,7 +13,7 @@ use crate::backoff::Backoff;
 use crate::reading::SeriesKey;
 use crate::serve::service::Service;
 use crate::shard::{ShardCount, ShardId};
-use crate::stream::tail::{ENTRIES_PER_READ, Read, Tail};
+use crate::stream::tail::{Read, Tail};
 use crate::stream::{Entry, EntryId, Error, Server, catalogue, random_u64};
 
 /// Messages a second above which rounds are read at the pace of the frames, where nobody wants
@@ -99,7 +99,7 @@ async fn follow_on(
         let told = match read {
             Ok(reads) => {
                 backoff.reset();
-                calm.read(&reads, &attention.borrow());
+                calm.read(&reads, tail.is_behind(), &attention.borrow());
                 tell(service, &mut follower, reads, heard).await
             }
             Err(error) => {
@@ -128,13 +128,12 @@ struct Calm {
 
 impl Calm {
     /// After a read: at high rates half of what the fastest series are apart is waited for.
-    fn read(&mut self, reads: &[Read], wanted: &Attention) {
+    fn read(&mut self, reads: &[Read], is_behind: bool, wanted: &Attention) {
         let now = Instant::now();
         let messages: usize =
             reads.iter().flat_map(|(_, _, entries)| entries).map(Entry::len).sum();
         let seconds = (now - self.read_at).as_secs_f64();
         let is_busy = messages as f64 > CALM_PER_SECOND * seconds;
-        let is_behind = reads.iter().any(|(_, _, entries)| entries.len() >= ENTRIES_PER_READ);
         let may_wait = is_busy && !is_behind && wanted.every.is_empty();
         self.pause = if may_wait { wanted.apart / 2 } else { Duration::ZERO };
         self.read_at = now;
