@@ -1,6 +1,6 @@
 /**
- * The live side: keeps the connection, asks for statistics while somebody looks, knows whether what
- * is shown is live. Events go on as they come; what they mean is for those who listen.
+ * The live side: keeps the connection, subscribes to everything, knows whether what is shown is
+ * live. Events go on as they come; what they mean is for those who listen.
  */
 
 import { ask } from './api.js';
@@ -9,12 +9,14 @@ import { Pulse } from './pulse.js';
 import { Socket } from './socket.js';
 import { Steps } from './steps.js';
 
-/** How often statistics are asked for while somebody looks: 24 answers make the last minute. */
+/** Readings in bunches, and the statistics that changed, at most once a second. */
+const WISH = { sensors: ['*'], batch: true, stats: true };
+/** A connection that said nothing for so long is knocked at: looked after so often. */
+const QUIET_MS = 2000;
+const LOOK_MS = 500;
+/** As long as statistics have not been pushed they are asked for, and so many rows may come a s. */
 const STATS_MS = 2500;
-/** A large answer is asked for more rarely: so many rows may come per second. */
 const ROWS_PER_S = 1000;
-/** Even a new series, which has no statistics yet, does not ask more often. */
-const STATS_MS_LEAST = 1000;
 /** A connection that owes an answer for so long is replaced: three times what makes it stale. */
 const OWED_MS_MOST = 15_000;
 
@@ -33,7 +35,7 @@ const OWED_MS_MOST = 15_000;
  * @property {() => void} onJoin pushed to from now on, for the first time or again
  * @property {() => void} onPart not pushed to any more
  * @property {() => void} onLink `link()` may be another
- * @property {() => number} rows how many rows an answer will have
+ * @property {() => number} rows how many rows all statistics have
  */
 
 export class Live {
@@ -41,15 +43,19 @@ export class Live {
   constructor(listener) {
     this.listener = listener;
     this.pulse = new Pulse();
-    this.askedAt = 0;
     this.steps = new Steps();
+    /** Statistics came that nobody had asked for: this server pushes them. */
+    this.pushesStats = false;
+    this.askedAt = 0;
+    /** Questions for statistics without an answer. */
+    this.asking = 0;
     this.socket = new Socket({
       onFrame: (text) => this.onFrame(text),
       onOpen: () => {
         this.pulse.reconnected();
+        this.asking = 0;
         this.steps.opened(Date.now());
         this.subscribe();
-        this.askStats(0);
       },
       onChange: () => {
         if (this.socket.state !== 'open') this.part();
@@ -63,7 +69,7 @@ export class Live {
   start() {
     addEventListener('online', () => this.socket.tryNow());
     document.addEventListener('visibilitychange', () => this.onVisible());
-    setInterval(() => this.askStats(STATS_MS / 2), STATS_MS);
+    setInterval(() => this.look(), LOOK_MS);
     this.socket.connect();
   }
 
@@ -72,6 +78,10 @@ export class Live {
     const event = decode(text);
     this.pulse.beat(Date.now(), event?.kind === 'readings' && event.readings.length > 0);
     if (!event) return;
+    if (event.kind === 'stats') {
+      this.pushesStats ||= this.asking === 0;
+      this.asking = Math.max(0, this.asking - 1);
+    }
     const torn = event.kind === 'lost' || event.kind === 'reset';
     if (torn && this.steps.disturbed(Date.now())) this.subscribe();
     // A server that refuses to subscribe pushes everything all the same.
@@ -82,7 +92,7 @@ export class Live {
 
   subscribe() {
     this.pulse.asked(Date.now());
-    this.socket.send('subscribe', { sensors: ['*'], batch: true });
+    this.socket.send('subscribe', WISH);
   }
 
   part() {
@@ -91,22 +101,41 @@ export class Live {
     this.listener.onPart();
   }
 
-  /** @param {number} [restMs] not if the last question was less than this ago */
-  askStats(restMs = STATS_MS_LEAST) {
+  /** What keeps a connection that looks alive from only looking so. */
+  look() {
+    if (this.pushesStats) this.knock(QUIET_MS);
+    else this.askStats();
+  }
+
+  askStats() {
     const at = Date.now();
-    const rest = restMs === 0 ? 0 : Math.max(restMs, (this.listener.rows() / ROWS_PER_S) * 1000);
-    if (document.hidden || this.socket.state !== 'open' || at - this.askedAt < rest) return;
+    const rest = Math.max(STATS_MS, (this.listener.rows() / ROWS_PER_S) * 1000);
+    if (document.hidden || this.steps.state === 'away' || at - this.askedAt < rest) return;
     this.askedAt = at;
+    this.asking += 1;
     this.pulse.asked(at);
     this.socket.send('request_all_stats', {});
   }
 
+  /**
+   * Asks something whose answer changes nothing, for browsers show a page no pings: to unsubscribe
+   * from nothing.
+   * @param {number} quietMs not if a frame came less than this ago, or an answer is owed already
+   */
+  knock(quietMs) {
+    const at = Date.now();
+    if (document.hidden || this.socket.state !== 'open') return;
+    if (this.pulse.owedSince !== 0 || at - this.pulse.frameAt < quietMs) return;
+    this.pulse.asked(at);
+    this.socket.send('unsubscribe', { sensors: [] });
+  }
+
   onVisible() {
-    // While hidden nothing was asked, so nothing is owed.
+    // While hidden nobody knocked, and a browser may have slept: what was owed then says nothing.
     this.pulse.owedSince = 0;
     if (document.hidden) return;
     this.socket.tryNow();
-    this.askStats(0);
+    this.knock(0);
   }
 
   /** Once a second: a connection that says nothing any more is replaced. */

@@ -173,13 +173,11 @@ class Page {
 
   /** @param {import('./events.js').Reading[]} readings */
   takeReadings(readings) {
-    const known = this.catalogue.series.size;
     for (const reading of readings) {
       this.catalogue.applyReading(reading);
       this.detail.take(reading);
     }
     if (readings.length > 0) this.census.loaded = true;
-    if (this.catalogue.series.size > known) this.live.askStats();
   }
 
   /** @param {string} id a sensor that somebody removed */
@@ -235,7 +233,9 @@ class Page {
 
   onVisible() {
     this.census.forgetRate();
-    if (!document.hidden) this.tick();
+    if (document.hidden) return;
+    void this.census.read();
+    this.tick();
   }
 
   drawChanged() {

@@ -1,7 +1,7 @@
 /**
  * Whether a standing connection is alive. Two signs say that it is not:
  *
- * - the server owes an answer for 5 s (browsers show no pings to a page, so it asks itself);
+ * - the server owes an answer for 5 s (browsers show no pings to a page, so it knocks);
  * - readings came steadily and have stopped for 5 s. Steadily: in at least 20 of the 30 seconds
  *   before the last one. A house that sends a reading a minute is quiet, not broken.
  */

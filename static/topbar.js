@@ -5,7 +5,7 @@ import { clockTime, isUtc, rate, useUtc } from './format.js';
 import { glyph, icon, setGlyph } from './icons.js';
 import { isDark, onTheme, switchTheme } from './palette.js';
 
-/** One bar for each answer to the page's question, asked every 2.5 s: the last minute. */
+/** One bar for each 2.5 s: the last minute. */
 const BARS = 24;
 const MEAN_OF = 4;
 
@@ -71,13 +71,13 @@ export class TopBar {
     setAttribute(this.bars, 'hidden', off ? '' : null);
   }
 
-  /** Over the last answers: the server's own table is up to a second old, so one alone jumps. */
+  /** Over the last ones: the server's own table is up to a second old, so one alone jumps. */
   get meanRate() {
     const some = this.perSecond.slice(-MEAN_OF);
     return some.reduce((sum, one) => sum + one, 0) / Math.max(1, some.length);
   }
 
-  /** @param {number} perSecond readings since the last answer */
+  /** @param {number} perSecond in the last stretch */
   addRate(perSecond) {
     this.perSecond.push(perSecond);
     if (this.perSecond.length > BARS) this.perSecond.shift();

@@ -44,7 +44,7 @@ test('a lost connection is said with the time of the last event, and comes back'
   await until(text(role(card, 'value')), (said) => said === '23');
   // Live first, then what the past has: in this order nothing can fall between them.
   assert.deepEqual(server.wishes.slice(0, 2), [
-    { event: 'subscribe', sensors: ['*'], batch: true }, { event: 'request_all_stats' },
+    { event: 'subscribe', sensors: ['*'], batch: true, stats: true }, { event: 'GET api/sensors' },
   ]);
   assert.equal(await banner.isVisible(), false);
   assert.equal(await card.getAttribute('data-status'), 'online');
@@ -72,6 +72,10 @@ test('a quiet house is not called stale', async () => {
   server.publish({ ...KITCHEN, value: 22 });
   await page.waitForTimeout(8000);
   assert.equal(await role(page, 'connection').textContent(), 'Live');
+  // This server pushes statistics, so nothing is asked but whether it is there.
+  const { length } = server.wishes;
+  await until(() => server.wishes.slice(length), (wishes) => wishes.length > 0);
+  assert.deepEqual(server.wishes.slice(length), [{ event: 'unsubscribe', sensors: [] }]);
   assert.equal(await role(page, 'banner').isVisible(), false);
   assert.deepEqual(page.faults, []);
 });

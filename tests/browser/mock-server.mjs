@@ -251,6 +251,7 @@ export class MockServer {
           Object.assign(client, { batch: wish.batch, stats: wish.stats });
           this.hello(client, 'subscribed');
         }
+        if (event === 'unsubscribe' && this.answers) this.hello(client, 'unsubscribed');
         if (event !== 'request_all_stats' || !this.answers) return;
         say(client, 'sensor_stats', { sensors: this.rows(), next: null });
       });
