@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::shard::ShardId;
@@ -24,7 +25,7 @@ impl Impostor {
     fn start(says: &'static [u8], hangs_up: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(directory.path().join("s")).unwrap();
-        let task = tokio::spawn(async move {
+        let task = TaskTracker::new().spawn(async move {
             let (mut socket, _) = listener.accept().await.unwrap();
             assert!(socket.read(&mut [0; 4096]).await.unwrap() > 0);
             socket.write_all(says).await.unwrap();
