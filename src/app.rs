@@ -364,6 +364,7 @@ fn serve_config(settings: &Settings, identity: &Identity) -> anyhow::Result<Serv
         secret_key: identity.secret_key.clone(),
         naive_time: settings.naive_time.clone(),
         retentions: settings.retentions(),
+        topics: settings.topics.clone(),
     })
 }
 

@@ -7,12 +7,12 @@
 //! Totals and statistics are exact; they are kept elsewhere, and nothing is derived from records.
 //!
 //! **Bounds.** About 10,000 topics over all shards, of at most 512 bytes; with 4 series each, and
-//! ids of at most 128 bytes, a record takes 1,800 bytes at most and 250 mostly: 18 MB at most, 2.5 MB
-//! mostly, in the owners' memory and in Redis. A topic for which there is no place, because none of
-//! the others has been silent for ten minutes, is left out, and its messages are counted.
+//! ids of at most 128 bytes, a record takes 1,800 bytes at most and 250 mostly: 18 MB at most,
+//! 2.5 MB mostly, in the owners' memory and in Redis. A topic for which there is no place, because
+//! none of the others has been silent for ten minutes, is left out, and its messages are counted.
 //!
-//! **Cost.** A message costs one look into a hash table; everything else is done once for each topic
-//! and fold.
+//! **Cost.** A message costs one look into a hash table; everything else is done once for each
+//! topic and fold.
 
 mod rate;
 mod record;

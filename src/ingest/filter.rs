@@ -92,7 +92,14 @@ impl TopicFilters {
     /// starts with a wildcard.
     #[must_use]
     pub fn accepts(&self, topic: &str) -> bool {
-        self.filters.iter().any(|filter| filter.matches(topic.as_bytes()))
+        self.matching(topic).is_some()
+    }
+
+    /// The first filter that matches, as it was written.
+    #[must_use]
+    pub fn matching(&self, topic: &str) -> Option<&str> {
+        let matching = self.filters.iter().find(|filter| filter.matches(topic.as_bytes()));
+        matching.map(|filter| &*filter.text)
     }
 
     /// The filters as they were written.
@@ -217,6 +224,8 @@ mod tests {
         let filters = TopicFilters::parse(" sensors/+/+ ,b/#,b/#").unwrap();
         assert_eq!(filters.to_string(), "sensors/+/+,b/#");
         assert_eq!(filters.iter().collect::<Vec<_>>(), ["sensors/+/+", "b/#"]);
+        assert_eq!(filters.matching("b/x"), Some("b/#"));
+        assert_eq!(filters.matching("x"), None);
         assert_eq!(TopicFilters::parse(&filters.to_string()), Ok(filters));
     }
 

@@ -20,6 +20,7 @@ use super::block_faults::BlockFaults;
 use super::config::{Deps, ServeConfig};
 use super::error::Error;
 use super::host::{HostRules, PublicUrl};
+use super::http::topics::Memory;
 use super::live::{self, Door};
 use super::metrics::Metrics;
 use super::rates::Rates;
@@ -88,6 +89,7 @@ impl Server {
             rates: Rates::default(),
             metrics: Metrics::new(),
             block_faults: BlockFaults::new(),
+            topics: Memory::default(),
             door,
             #[cfg(feature = "socketio")]
             socketio: super::socketio::Mount::new(),

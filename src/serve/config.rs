@@ -10,6 +10,7 @@ use super::readiness::Readiness;
 use crate::clock::Clock;
 use crate::history::Budget;
 use crate::history::Retentions;
+use crate::ingest::TopicFilters;
 use crate::payload::NaiveTime;
 use crate::stream::{Link, ShardKeys};
 
@@ -49,6 +50,8 @@ pub struct ServeConfig {
     pub naive_time: NaiveTime,
     /// How long history is kept.
     pub retentions: Retentions,
+    /// The topics that the doors take in, to say why one is not.
+    pub topics: TopicFilters,
 }
 
 /// Where devices reach this process's listener.

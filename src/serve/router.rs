@@ -11,8 +11,10 @@ use super::http::dead_letters::DeadLetters;
 use super::http::health::{HealthBody, ProbeBody};
 use super::http::readings::ReadingList;
 use super::http::stats::Stats;
+use super::http::topics::{Explanation, TopicList};
 use super::http::{
-    dead_letters, health, metrics, openapi, pages, readings, sensors, signin, stats, websocket,
+    dead_letters, health, metrics, openapi, pages, readings, sensors, signin, stats, topics,
+    websocket,
 };
 use super::openapi::{Schemas, shape};
 use super::query::{Parameter, decode};
@@ -101,6 +103,12 @@ pub(super) static ROUTES: &[Route] = routes! {
     GET "/api/stats", Known, stats::all, &[], "Totals, rates, lag, shards, history.", Stats;
     GET "/api/dead-letters", Known, dead_letters::list, dead_letters::PARAMETERS,
         "Messages that were set aside, newest first, with the reason.", DeadLetters;
+    GET "/api/topics", Known, topics::list, topics::PARAMETERS,
+        "Every topic that sent lately: rate, format, errors with the last reason.",
+        TopicList<'static>;
+    GET "/api/topics/explain", Known, topics::explain, topics::EXPLAIN_PARAMETERS,
+        "Why a sensor is missing: what becomes of the messages of one topic, in words.",
+        Explanation;
     GET "/api/openapi.json", Known, openapi::document, &[], "This document.";
     GET "/health", OpenInPart (any_host), health::health, &[],
         "How the service is; 503 when unhealthy.", HealthBody;

@@ -20,6 +20,7 @@ use super::block_faults::BlockFaults;
 use super::config::{Deps, ServeConfig};
 use super::error::Fault;
 use super::host::HostRules;
+use super::http::topics::Memory;
 use super::live::Door;
 use super::metrics::Metrics;
 use super::query::Query;
@@ -50,6 +51,8 @@ pub(super) struct Service {
     pub(super) metrics: Metrics,
     /// Whoever reads history notes here what could not be decoded.
     pub(super) block_faults: BlockFaults,
+    /// What owners saw of topics, for whoever asks again within a second.
+    pub(super) topics: Memory,
     /// Where WebSockets come into the hub.
     pub(super) door: Door,
     /// Where clients of Socket.IO are.

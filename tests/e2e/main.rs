@@ -25,5 +25,6 @@ mod history_peaks;
 mod kills;
 mod page;
 mod redis_away;
+mod topics;
 mod volume;
 mod wrong_settings;

@@ -18,4 +18,5 @@ mod socketio;
 #[cfg(feature = "socketio")]
 mod socketio_frames;
 mod stage;
+mod topics;
 mod wire;

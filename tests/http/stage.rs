@@ -12,6 +12,7 @@ use streamgauge::aggregate::state::State;
 use streamgauge::clock::Clock;
 use streamgauge::history::Retentions;
 use streamgauge::history::{Budget, OpenEnd, Resolution, StoredReading};
+use streamgauge::ingest::TopicFilters;
 use streamgauge::payload::NaiveTime;
 use streamgauge::reading::{SeriesKey, UnixMillis};
 use streamgauge::serve::{AuthMode, Deps, ListenerInfo, Readiness, ServeConfig, Server};
@@ -98,6 +99,7 @@ impl Stage {
             secret_key: b"a key of the tests".to_vec(),
             naive_time: NaiveTime::default(),
             retentions: RETENTIONS,
+            topics: TopicFilters::parse("sensors/+/+,plant/#").expect("filters"),
         };
         let url = format!("unix://{}", socket.display());
         let link = Link::new(stream::Server::new(&url).expect("an address of Redis"));

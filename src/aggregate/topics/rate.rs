@@ -13,8 +13,9 @@ const SILENCE_MS_MIN: i64 = 30_000;
 /// Messages divided by the time in which they came, both decayed exponentially: of every interval
 /// the messages and the seconds weigh exp(−age ÷ 60 s) (G. Cormode, V. Shkapenyuk, D. Srivastava,
 /// B. Xu: "Forward Decay: A Practical Time Decay Model for Streaming Systems", ICDE 2009, where the
-/// decayed average is the quotient of two decayed sums). As the quotient does not depend on how much
-/// was observed, it is right from the second message on, and for a topic that sends once an hour.
+/// decayed average is the quotient of two decayed sums). As the quotient does not depend on how
+/// much was observed, it is right from the second message on, and for a topic that sends once an
+/// hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rate {
     /// The time of the last message, in the milliseconds of entry ids: within a stream they never

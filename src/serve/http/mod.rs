@@ -13,4 +13,5 @@ pub(super) mod readings;
 pub(super) mod sensors;
 pub(super) mod signin;
 pub(super) mod stats;
+pub(super) mod topics;
 pub(super) mod websocket;
