@@ -158,7 +158,9 @@ fn a_topic_keeps_its_place_until_the_batch_is_folded() {
 fn what_gave_way_goes_from_redis_unless_it_is_back() {
     let mut redis = std::collections::BTreeMap::new();
     let mut play = Play::new(2);
-    (play.hear("a"), play.hear("b"), play.hear("c"));
+    for topic in ["a", "b", "c"] {
+        play.hear(topic);
+    }
     play.write_to(&mut redis);
     let fields = |redis: &std::collections::BTreeMap<Vec<u8>, Vec<u8>>| -> Vec<String> {
         redis.keys().map(|field| String::from_utf8(field.clone()).unwrap()).collect()
@@ -166,7 +168,9 @@ fn what_gave_way_goes_from_redis_unless_it_is_back() {
     assert_eq!(fields(&redis), ["", "a", "b"]);
     play.now_ms += SILENT_MS;
     // Both give way, and one of them comes back before anything is written.
-    (play.hear("c"), play.hear("d"));
+    for topic in ["c", "d"] {
+        play.hear(topic);
+    }
     play.now_ms += SILENT_MS;
     play.hear("a");
     play.write_to(&mut redis);
