@@ -88,7 +88,9 @@ proptest! {
     }
 
     #[test]
-    fn it_never_leaves_the_range_of_the_gaps(gaps in prop::collection::vec(1u64..10_000_000, 1..200)) {
+    fn it_never_leaves_the_range_of_the_gaps(
+        gaps in prop::collection::vec(1u64..10_000_000, 1..200),
+    ) {
         let interval = u64::from(after(Interval::default(), gaps.iter().copied()).ms());
         let (least, most) = (gaps.iter().min().unwrap(), gaps.iter().max().unwrap());
         prop_assert!((*least..=*most).contains(&interval), "{interval}");

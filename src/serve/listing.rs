@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use super::error::Fault;
 use super::hex;
+use super::quiet::Status;
 use super::table::{Merged, Rows};
 use crate::reading::SeriesKey;
 
@@ -14,6 +15,7 @@ pub(super) struct Filter {
     pub(super) part_of_id: Option<String>,
     pub(super) sensor_type: Option<String>,
     pub(super) location: Option<String>,
+    pub(super) status: Option<Status>,
 }
 
 impl Filter {
@@ -24,6 +26,7 @@ impl Filter {
         let location = row.attributes.and_then(|attributes| attributes.location.as_deref());
         is(&self.sensor_type, Some(&row.series.sensor_type))
             && is(&self.location, location)
+            && (self.status.is_none() || self.status == row.status)
             && self
                 .part_of_id
                 .as_deref()
@@ -37,6 +40,7 @@ enum By {
     SensorId,
     LastReading,
     Count,
+    Status,
 }
 
 /// In which order.
@@ -67,10 +71,11 @@ impl Sort {
             "sensor_id" => By::SensorId,
             "last_reading" => By::LastReading,
             "count" => By::Count,
+            "status" => By::Status,
             _ => {
                 return Err(Fault::BadRequest(format!(
                     "parameter `sort` is {text:?}; allowed: sensor_id, last_reading, count, \
-                     with - in front descending"
+                     status, with - in front descending"
                 )));
             }
         };
@@ -95,6 +100,8 @@ impl Sort {
             By::SensorId => 0,
             By::LastReading => row.statistics.ends.last_at.0,
             By::Count => i64::try_from(row.statistics.moments.count).unwrap_or(i64::MAX),
+            // From online to offline.
+            By::Status => row.status.map_or(-1, |status| status as i64),
         };
         Cursor { place, series: row.series.clone() }
     }
@@ -153,6 +160,7 @@ fn sorted<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aggregate::interval::Interval;
     use crate::aggregate::state::State;
     use crate::reading::UnixMillis;
     use crate::serve::table::Part;
@@ -167,8 +175,15 @@ mod tests {
             let series = SeriesKey { sensor_id: format!("s{n}").into(), sensor_type: kind.into() };
             let mut state = State::default();
             state.statistics.fold(1.0, UnixMillis(100 - n / 2));
+            // Heard for the last time that many seconds before the end, each second until then.
+            let silence_ms = [0, 70_000, 20_000, 70_000, 20_000][n as usize];
+            state.applied.entry.ms = 1_000_000 - silence_ms;
+            state.interval = Interval::of_ms(1_000);
             rows.put(series, Part { shard: ShardId(0), seen: 1, state, attributes: None });
         }
+        rows.advance(ShardId(0), 1_000_000);
+        rows.judge(usize::MAX);
+        rows.as_of = Some(UnixMillis(7));
         rows
     }
 
@@ -200,6 +215,8 @@ mod tests {
         check("last_reading", ["s4", "s2", "s3", "s0", "s1"]);
         check("-last_reading", ["s1", "s0", "s3", "s2", "s4"]);
         check("count", ["s0", "s1", "s2", "s3", "s4"]);
+        check("status", ["s0", "s2", "s4", "s1", "s3"]);
+        check("-status", ["s3", "s1", "s4", "s2", "s0"]);
     }
 
     #[test]
@@ -210,6 +227,10 @@ mod tests {
         assert_eq!(ids(&part, "sensor_id", 9), ["s3"]);
         let nowhere = Filter { location: Some("x".to_owned()), ..Filter::default() };
         assert!(ids(&nowhere, "sensor_id", 9).is_empty());
+        let of = |status| Filter { status: Some(status), ..Filter::default() };
+        assert_eq!(ids(&of(Status::Online), "sensor_id", 1), ["s0"]);
+        assert_eq!(ids(&of(Status::Late), "-sensor_id", 1), ["s4", "s2"]);
+        assert_eq!(ids(&of(Status::Offline), "sensor_id", 9), ["s1", "s3"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use hyper::StatusCode;
 use metrics::{Counter, Gauge, counter, gauge};
 
 use super::live::{Counts, Ending};
+use super::quiet::Status;
 
 /// The room's metrics.
 pub(super) struct Metrics {
@@ -27,6 +28,8 @@ pub(super) struct Metrics {
     /// Files that are being sent.
     files: Arc<Level>,
     files_refused: Counter,
+    /// By [`Status::ALL`].
+    series: [Gauge; Status::ALL.len()],
 }
 
 /// Something that goes up and down, shown as a gauge and readable here.
@@ -57,6 +60,8 @@ impl Metrics {
             socketio_clients: level(gauge!("streamgauge_socketio_clients")),
             files: level(gauge!("streamgauge_http_files")),
             files_refused: counter!("streamgauge_http_files_refused_total"),
+            series: Status::ALL
+                .map(|status| gauge!("streamgauge_series", "status" => status.name())),
         }
     }
 
@@ -114,6 +119,14 @@ impl Metrics {
         held
     }
 
+    /// How many series have each status; nothing until that is known.
+    #[expect(clippy::cast_precision_loss, reason = "series stay below 2^53")]
+    pub(super) fn statuses(&self, statuses: Option<[usize; Status::ALL.len()]>) {
+        for (gauge, series) in self.series.iter().zip(statuses.into_iter().flatten()) {
+            gauge.set(series as f64);
+        }
+    }
+
     pub(super) fn connections(&self) -> u64 {
         self.connections.now.load(Ordering::Relaxed)
     }
@@ -152,5 +165,27 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.0.now.fetch_sub(1, Ordering::Relaxed);
         self.0.gauge.decrement(1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn series_are_shown_by_their_status_once_it_is_known() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            let metrics = Metrics::new();
+            metrics.statuses(None);
+            metrics.statuses(Some([7, 0, 2]));
+        });
+        let text = handle.render();
+        for line in ["online\"} 7", "late\"} 0", "offline\"} 2"] {
+            assert!(text.contains(&format!("streamgauge_series{{status=\"{line}")), "{text}");
+        }
     }
 }

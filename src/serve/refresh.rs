@@ -1,4 +1,5 @@
-//! Keeps the table like Redis: looks each second which shards committed, and scans those.
+//! Keeps the table like Redis: looks each second which shards committed, scans those, and tells who
+//! fell silent or was heard again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::aggregate::state::State;
 use crate::reading::SeriesKey;
 use crate::shard::ShardId;
 use crate::stream::catalogue::{self, ShardVersion};
+use crate::stream::waiting::Waiting;
 use crate::stream::{Error, ShardKeys};
 
 /// The table is looked after at most so often, and at most one part in twenty of the time
@@ -23,6 +25,9 @@ const PAUSE_PARTS: u32 = 19;
 /// For every second that we spend on a scan, Redis spends about one too. A guess: it walks and
 /// copies what we parse and sort in.
 const SPENDERS: u32 = 2;
+
+/// Series judged at a time, during which nobody looks at the table: about a millisecond. A guess.
+const JUDGED_MAX: usize = 10_000;
 
 /// Looks after the table until the room stops.
 pub(super) async fn keep_fresh(service: Arc<Service>, part: readiness::Part) {
@@ -61,6 +66,16 @@ fn pause_after(spent: Duration) -> Duration {
     (spent * SPENDERS * PAUSE_PARTS).max(PAUSE_MIN)
 }
 
+/// As of when each shard is known: now, when nothing waits there to be folded; else as of the last
+/// entry that was.
+fn clocks(keys: &[ShardKeys], waiting: &Waiting, versions: &[ShardVersion]) -> Vec<(ShardId, u64)> {
+    let shards = keys.iter().zip(&waiting.shards).zip(versions);
+    let until = |is_waiting: bool, version: &ShardVersion| {
+        if is_waiting { version.position.ms } else { waiting.now_ms }
+    };
+    shards.map(|((keys, waits), version)| (keys.shard, until(*waits, version))).collect()
+}
+
 struct Refresher {
     service: Arc<Service>,
     /// What the shards said when they were scanned last.
@@ -72,10 +87,13 @@ struct Refresher {
 impl Refresher {
     async fn refresh(&mut self, keys: &[ShardKeys]) -> Result<(), Error> {
         let now = self.service.deps.clock.now();
+        // Asked first, so that what was folded by then is in the states that are read below.
+        let waiting = Waiting::look(&self.service.deps.link, keys).await?;
         let versions = catalogue::versions(&self.service.deps.link, keys).await?;
         let readings = versions.iter().map(|version| version.readings).sum();
         self.service.rates.count(readings);
         self.notice_new_generation(&versions).await;
+        let clocks = clocks(keys, &waiting, &versions);
         self.known.resize(keys.len(), ShardVersion::default());
         for (place, (keys, version)) in keys.iter().zip(versions).enumerate() {
             if self.known[place].version != version.version {
@@ -83,8 +101,28 @@ impl Refresher {
                 self.known[place] = version;
             }
         }
+        self.judge(&clocks).await;
         self.service.table.change(|rows| rows.as_of = Some(now)).await;
+        self.service.metrics.statuses(self.service.table.read().statuses());
         Ok(())
+    }
+
+    /// Judges who is quiet as of this look. What the first one finds is how things are, and not
+    /// news.
+    async fn judge(&self, clocks: &[(ShardId, u64)]) {
+        let advance = |rows: &mut Rows| {
+            clocks.iter().for_each(|(shard, ms)| rows.advance(*shard, *ms));
+        };
+        self.service.table.change(advance).await;
+        let is_first = self.service.table.read().as_of.is_none();
+        let mut is_done = false;
+        while !is_done {
+            let turned;
+            (turned, is_done) = self.service.table.change(|rows| rows.judge(JUDGED_MAX)).await;
+            if !is_first && !turned.is_empty() {
+                self.service.door.turned(turned).await;
+            }
+        }
     }
 
     /// A data set that was lost and began anew has other series under the same numbers.

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::Semaphore;
 
-use super::quiet::Status;
+use super::quiet::{Clocks, Heard, Place, Status, Turned, Watch};
 use super::view::{Attributes, NO_ATTRIBUTES};
 use crate::aggregate::state::State;
 use crate::reading::{SeriesKey, UnixMillis};
@@ -30,13 +30,25 @@ pub(super) struct Table {
 /// What the table holds.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    series: BTreeMap<SeriesKey, Vec<Part>>,
+    series: BTreeMap<SeriesKey, Row>,
     /// How many different sensor ids the series have.
     sensors: usize,
     /// Parts per shard.
     parts: BTreeMap<ShardId, usize>,
     /// When every shard had been compared; `None` until the first load is complete.
     pub(super) as_of: Option<UnixMillis>,
+    /// Who is quiet.
+    watch: Watch,
+    clocks: Clocks,
+}
+
+/// One series.
+#[derive(Debug)]
+struct Row {
+    /// By shard, at least one.
+    parts: Vec<Part>,
+    /// Stands for it in the watch.
+    place: Place,
 }
 
 /// What one shard knows of a series; mostly the only one.
@@ -57,7 +69,7 @@ pub(super) struct Merged<'a> {
     pub(super) statistics: Statistics,
     /// Of the part with the latest reading.
     pub(super) attributes: Option<&'a Attributes>,
-    /// `None` until it can be judged.
+    /// `None` until the first load is complete.
     pub(super) status: Option<Status>,
 }
 
@@ -117,13 +129,10 @@ impl Rows {
 
     /// The series of one sensor, by type.
     pub(super) fn sensor<'a>(&'a self, id: &'a str) -> impl Iterator<Item = Merged<'a>> {
-        self.of_sensor(id).map(|(series, parts)| merge(series, parts))
+        self.of_sensor(id).map(|(series, row)| self.merge(series, row))
     }
 
-    fn of_sensor<'a>(
-        &'a self,
-        id: &'a str,
-    ) -> impl Iterator<Item = (&'a SeriesKey, &'a Vec<Part>)> {
+    fn of_sensor<'a>(&'a self, id: &'a str) -> impl Iterator<Item = (&'a SeriesKey, &'a Row)> {
         let from = SeriesKey { sensor_id: id.into(), sensor_type: "".into() };
         self.series
             .range((Bound::Included(from), Bound::Unbounded))
@@ -135,30 +144,30 @@ impl Rows {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.series
             .range::<SeriesKey, _>((from, Bound::Unbounded))
-            .map(|(series, parts)| merge(series, parts))
+            .map(|(series, row)| self.merge(series, row))
     }
 
     /// When a series was last measured; `None` when it is not known.
     pub(super) fn last_at(&self, series: &SeriesKey) -> Option<UnixMillis> {
-        let parts = self.series.get(series)?;
-        parts.iter().map(|part| part.state.statistics.ends.last_at).max()
+        last_at(&self.series.get(series)?.parts)
     }
 
     /// The last of the shards that a sensor has sent through; `None` when it is not known.
     pub(super) fn last_shard(&self, id: &str) -> Option<ShardId> {
-        let parts = self.of_sensor(id).flat_map(|(_, parts)| parts);
+        let parts = self.of_sensor(id).flat_map(|(_, row)| &row.parts);
         parts.map(|part| part.shard).max()
     }
 
     /// What is shown with a series' readings.
     pub(super) fn attributes(&self, series: &SeriesKey) -> &Attributes {
-        let merged = self.series.get_key_value(series).map(|(series, parts)| merge(series, parts));
+        let found = self.series.get_key_value(series);
+        let merged = found.map(|(series, row)| self.merge(series, row));
         merged.and_then(|merged| merged.attributes).unwrap_or(&NO_ATTRIBUTES)
     }
 
     /// What one shard knows of a series.
     pub(super) fn part(&self, series: &SeriesKey, shard: ShardId) -> Option<&Part> {
-        self.series.get(series)?.iter().find(|part| part.shard == shard)
+        self.series.get(series)?.parts.iter().find(|part| part.shard == shard)
     }
 
     /// Takes in what a shard knows of a series; without attributes the ones known stay, unless the
@@ -168,8 +177,12 @@ impl Rows {
         if !self.series.contains_key(&series) && self.sensor(&series.sensor_id).next().is_none() {
             self.sensors += 1;
         }
-        let parts = self.series.entry(series).or_default();
-        match parts.binary_search_by_key(&part.shard, |part| part.shard) {
+        let row = self.series.entry(series).or_insert_with_key(|series| Row {
+            parts: Vec::new(),
+            place: self.watch.begin(series.field(), heard(std::slice::from_ref(&part))),
+        });
+        let parts = &mut row.parts;
+        let is_first = match parts.binary_search_by_key(&part.shard, |part| part.shard) {
             Ok(place) => {
                 let known = &mut parts[place];
                 let is_first = known.seen != part.seen;
@@ -184,7 +197,9 @@ impl Rows {
                 parts.insert(place, part);
                 true
             }
-        }
+        };
+        self.watch.heard(row.place, heard(parts));
+        is_first
     }
 
     /// Removes what the scan `seen` of a shard, now complete, did not meet.
@@ -193,16 +208,62 @@ impl Rows {
         if *parts <= met {
             return;
         }
-        self.series.retain(|_, all| {
-            let before = all.len();
-            all.retain(|part| part.shard != shard || part.seen == seen);
-            *parts -= before - all.len();
-            !all.is_empty()
+        let watch = &mut self.watch;
+        self.series.retain(|_, row| {
+            let before = row.parts.len();
+            row.parts.retain(|part| part.shard != shard || part.seen == seen);
+            *parts -= before - row.parts.len();
+            if row.parts.is_empty() {
+                watch.end(row.place);
+            } else if row.parts.len() < before {
+                watch.heard(row.place, heard(&row.parts));
+            }
+            !row.parts.is_empty()
         });
         // The series lie in the order of their ids.
         let mut before = None;
         let ids = self.series.keys().map(|series| &series.sensor_id);
         self.sensors = ids.filter(|id| before.replace(*id) != Some(*id)).count();
+    }
+
+    /// A shard's states are complete until then, by Redis's clock.
+    pub(super) fn advance(&mut self, shard: ShardId, ms: u64) {
+        self.clocks.advance(shard, ms);
+    }
+
+    /// Judges at most so many of those whose silence has become too long, or has ended; gives
+    /// those that turned, and whether nobody is left to be judged.
+    pub(super) fn judge(&mut self, most: usize) -> (Vec<Turned>, bool) {
+        let (turned, is_done) = self.watch.judge(&self.clocks, most);
+        let known = &self.series;
+        let turned = turned.into_iter().filter_map(|(field, status)| {
+            let series = SeriesKey::from_field(field)?;
+            let last_at = last_at(&known.get(&series)?.parts)?;
+            Some(Turned { series, status, last_at })
+        });
+        (turned.collect(), is_done)
+    }
+
+    /// How many series have each status, as in [`Status::ALL`]; `None` until the first load is
+    /// complete.
+    pub(super) fn statuses(&self) -> Option<[usize; Status::ALL.len()]> {
+        self.as_of.map(|_| self.watch.counts())
+    }
+
+    fn merge<'a>(&'a self, series: &'a SeriesKey, row: &'a Row) -> Merged<'a> {
+        let mut statistics = Statistics::default();
+        let mut latest: Option<&Part> = None;
+        // Parts lie in the order of their shards: of two latest readings the later shard's counts.
+        for part in &row.parts {
+            statistics.merge(&part.state.statistics);
+            let at = |part: &Part| part.state.statistics.ends.last_at;
+            if latest.is_none_or(|latest| at(part) >= at(latest)) {
+                latest = Some(part);
+            }
+        }
+        let attributes = latest.and_then(|part| part.attributes.as_deref());
+        let status = self.as_of.map(|_| self.watch.status(row.place));
+        Merged { series, statistics, attributes, status }
     }
 
     /// Forgets everything: the data set began anew.
@@ -211,112 +272,23 @@ impl Rows {
     }
 }
 
-fn merge<'a>(series: &'a SeriesKey, parts: &'a [Part]) -> Merged<'a> {
-    let mut statistics = Statistics::default();
-    let mut latest: Option<&Part> = None;
-    // Parts lie in the order of their shards: of two latest readings the later shard's counts.
-    for part in parts {
-        statistics.merge(&part.state.statistics);
-        let at = |part: &Part| part.state.statistics.ends.last_at;
-        if latest.is_none_or(|latest| at(part) >= at(latest)) {
-            latest = Some(part);
-        }
-    }
-    let attributes = latest.and_then(|part| part.attributes.as_deref());
-    Merged { series, statistics, attributes, status: None }
+/// When a series was last measured.
+fn last_at(parts: &[Part]) -> Option<UnixMillis> {
+    parts.iter().map(|part| part.state.statistics.ends.last_at).max()
+}
+
+/// What was heard of a series; the part that was heard last has its interval.
+fn heard(parts: &[Part]) -> Heard {
+    let latest = parts.iter().map(|part| &part.state).max_by_key(|state| state.applied.entry);
+    let (at_ms, interval_ms) =
+        latest.map_or((0, 0), |state| (state.applied.entry.ms, state.interval.ms()));
+    let judge = match parts {
+        [part] => Some(part.shard),
+        _ => None,
+    };
+    Heard { at_ms, interval_ms, judge }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(id: &str, kind: &str) -> SeriesKey {
-        SeriesKey { sensor_id: id.into(), sensor_type: kind.into() }
-    }
-
-    #[tokio::test]
-    async fn a_change_waits_for_a_long_look_without_holding_a_thread() {
-        let table = Arc::new(Table::default());
-        let (go_on, wait) = std::sync::mpsc::sync_channel::<()>(1);
-        let look = table.at_length(move |table| {
-            let rows = table.read();
-            // Until the change has been asked for, and this thread was free to say so.
-            wait.recv().map(|()| rows.len())
-        });
-        let change = async {
-            tokio::join!(
-                table.change(|rows| rows.put(key("a", "t"), part(0, 1, 1.0, 1, ""))),
-                async {
-                    go_on.send(()).unwrap();
-                }
-            )
-        };
-        let (seen, (is_first, ())) = tokio::join!(look, change);
-        assert_eq!((seen, is_first, table.read().len()), (Ok(0), true, 1));
-    }
-
-    fn part(shard: u16, seen: u64, value: f64, at: i64, unit: &str) -> Part {
-        let mut state = State::default();
-        state.statistics.fold(value, UnixMillis(at));
-        let attributes = Attributes { unit: unit.into(), ..Attributes::default() };
-        Part { shard: ShardId(shard), seen, state, attributes: Some(Arc::new(attributes)) }
-    }
-
-    #[test]
-    fn a_series_in_two_shards_is_one_row() {
-        let mut rows = Rows::default();
-        rows.put(key("a", "t"), part(3, 1, 1.0, 10, "new"));
-        rows.put(key("a", "t"), part(1, 1, 5.0, 5, "old"));
-        rows.put(key("b", "t"), part(1, 1, 7.0, 5, "b"));
-        let all: Vec<_> = rows.after(None).collect();
-        assert_eq!(all.len(), 2);
-        assert_eq!(all[0].statistics.moments.count, 2);
-        assert_eq!(all[0].statistics.ends.last_value.to_bits(), 1.0f64.to_bits());
-        assert_eq!(&*all[0].attributes.unwrap().unit, "new");
-        assert_eq!((rows.len(), rows.sensors()), (2, 2));
-        assert_eq!(rows.last_at(&key("a", "t")), Some(UnixMillis(10)));
-    }
-
-    #[test]
-    fn what_a_scan_did_not_meet_is_gone() {
-        let mut rows = Rows::default();
-        rows.put(key("a", "t"), part(0, 1, 1.0, 1, ""));
-        rows.put(key("b", "t"), part(0, 1, 1.0, 1, ""));
-        rows.put(key("b", "t"), part(1, 1, 1.0, 1, ""));
-        rows.put(key("a", "t"), part(0, 2, 1.0, 1, ""));
-        rows.sweep(ShardId(0), 2, 1);
-        assert_eq!(rows.after(None).count(), 2);
-        assert!(rows.part(&key("b", "t"), ShardId(0)).is_none());
-        assert!(rows.part(&key("b", "t"), ShardId(1)).is_some());
-        rows.sweep(ShardId(1), 2, 0);
-        assert_eq!(rows.len(), 1);
-    }
-
-    #[test]
-    fn a_sensor_has_all_its_types_and_no_others() {
-        let mut rows = Rows::default();
-        for (id, kind) in [("a", "t"), ("a", "h"), ("ab", "t"), ("A", "t")] {
-            rows.put(key(id, kind), part(0, 1, 1.0, 1, ""));
-        }
-        let types: Vec<_> = rows.sensor("a").map(|row| &*row.series.sensor_type).collect();
-        assert_eq!(types, ["h", "t"]);
-        assert_eq!((rows.len(), rows.sensors()), (4, 3));
-        rows.put(key("a", "t"), part(4, 1, 1.0, 1, ""));
-        assert_eq!(rows.last_shard("a"), Some(ShardId(4)));
-        assert_eq!((rows.last_shard("ab"), rows.last_shard("b")), (Some(ShardId(0)), None));
-        let rest: Vec<_> = rows.after(Some(&key("a", "t"))).map(|row| row.series).collect();
-        assert_eq!(rest, [&key("ab", "t")]);
-    }
-
-    #[test]
-    fn known_attributes_stay_until_others_come() {
-        let mut rows = Rows::default();
-        rows.put(key("a", "t"), part(0, 1, 1.0, 1, "°C"));
-        rows.put(key("a", "t"), Part { attributes: None, ..part(0, 2, 2.0, 2, "") });
-        assert_eq!(&*rows.after(None).next().unwrap().attributes.unwrap().unit, "°C");
-        let mut back = Part { attributes: None, ..part(0, 3, 2.0, 2, "") };
-        back.state.number = 7;
-        rows.put(key("a", "t"), back);
-        assert!(rows.after(None).next().unwrap().attributes.is_none(), "another series by now");
-    }
-}
+#[path = "table_tests.rs"]
+mod tests;

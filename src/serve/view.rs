@@ -86,7 +86,8 @@ pub(super) struct SensorRow<'a> {
     /// When that was, by the sensor's clock.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(super) last_reading: Option<Moment>,
-    /// Null: this version does not tell quiet sensors apart.
+    /// `online`, `late` or `offline`, by the time of the last message and how often they use to
+    /// come; null until the sensors are loaded.
     pub(super) status: Option<&'static str>,
 }
 

@@ -31,6 +31,7 @@ pub mod tail;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod topics;
+pub mod waiting;
 mod writer;
 
 pub use connection::{Link, Server};

@@ -10,6 +10,7 @@ mod hosts;
 mod kept;
 mod live;
 mod pages;
+mod quiet;
 mod readings;
 mod refusals;
 mod resources;

@@ -21,7 +21,7 @@ fn sensors_have_the_promised_shape() {
         "location": "Room A", "metadata": {"calibrated": true},
         "min_value": 20.0, "max_value": 22.5, "avg_value": 64.0 / 3.0,
         "stddev": row["stddev"], "count": 3, "last_value": 22.5,
-        "last_reading": "2024-01-01T12:00:01.000Z", "status": null,
+        "last_reading": "2024-01-01T12:00:01.000Z", "status": "offline",
     });
     assert_eq!(*row, expected);
     let stddev = row["stddev"].as_f64().unwrap();

@@ -87,11 +87,19 @@ impl Stage {
 
     pub fn with(plan: Plan) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let socket = directory.path().join("redis.sock");
         let redis = start_redis(&directory);
         let runtime = Runtime::new().expect("a runtime");
         let readiness = Readiness::default();
         let stop = CancellationToken::new();
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (runtime, served) = (Some(runtime), None);
+        let mut stage = Self { address, readiness, stop, redis, directory, runtime, served };
+        stage.serve(plan);
+        stage
+    }
+
+    /// Starts a server, on what there is in Redis.
+    fn serve(&mut self, plan: Plan) {
         let config = ServeConfig {
             address: plan.bind.parse().expect("an address"),
             public_url: plan.public_url,
@@ -101,8 +109,7 @@ impl Stage {
             retentions: RETENTIONS,
             topics: TopicFilters::parse("sensors/+/+,plant/#").expect("filters"),
         };
-        let url = format!("unix://{}", socket.display());
-        let link = Link::new(stream::Server::new(&url).expect("an address of Redis"));
+        let link = Link::new(stream::Server::new(&self.redis_url()).expect("an address of Redis"));
         let keys: Arc<[ShardKeys]> = keys().into();
         let info = ListenerInfo { port: 1883, username: Some("device".to_owned()) };
         let deps = Deps {
@@ -111,14 +118,20 @@ impl Stage {
             budget: watch::channel(Some(Budget { bytes: 1 << 20 })).1,
             listener: watch::channel(Some(info)).1,
             clock: Clock::system(),
-            readiness: readiness.clone(),
+            readiness: self.readiness.clone(),
             prometheus: PrometheusBuilder::new().build_recorder().handle(),
         };
+        let runtime = self.runtime.as_ref().expect("a runtime");
         let server = runtime.block_on(Server::bind(config)).expect("a free port");
-        let address = SocketAddr::from(([127, 0, 0, 1], server.local_addr().port()));
-        let served = runtime.spawn(server.run(deps, stop.clone()));
-        let (runtime, served) = (Some(runtime), Some(served));
-        Self { address, readiness, stop, redis, directory, runtime, served }
+        self.address = SocketAddr::from(([127, 0, 0, 1], server.local_addr().port()));
+        self.served = Some(runtime.spawn(server.run(deps, self.stop.clone())));
+    }
+
+    /// Stops the server and starts another one.
+    pub fn restart(&mut self) {
+        self.stop();
+        (self.stop, self.readiness) = (CancellationToken::new(), Readiness::default());
+        self.serve(Plan::default());
     }
 
     /// Sends bytes and reads until the server closes.

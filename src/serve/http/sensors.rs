@@ -9,6 +9,7 @@ use crate::serve::answer;
 use crate::serve::error::Fault;
 use crate::serve::listing::{Filter, Sort, select};
 use crate::serve::query::{Kind, Parameter};
+use crate::serve::quiet::Status;
 use crate::serve::router::Reply;
 use crate::serve::service::{Asked, Service};
 use crate::serve::table::Rows;
@@ -23,8 +24,13 @@ pub(in crate::serve) const PARAMETERS: &[Parameter] = &[
     Parameter { name: "type", about: "Only this type.", kind: Kind::Text },
     Parameter { name: "location", about: "Only this location.", kind: Kind::Text },
     Parameter {
+        name: "status",
+        about: "Only series that are heard as usual, late, or offline.",
+        kind: Kind::OneOf(&["online", "late", "offline"]),
+    },
+    Parameter {
         name: "sort",
-        about: "sensor_id (default), last_reading or count; with - in front descending.",
+        about: "sensor_id (default), last_reading, count or status; with - in front descending.",
         kind: Kind::Text,
     },
     Parameter {
@@ -43,6 +49,7 @@ pub(in crate::serve) fn list(service: &Arc<Service>, asked: Asked) -> Reply<'_> 
             part_of_id: query.text("q").map(str::to_lowercase),
             sensor_type: query.text("type").map(str::to_owned),
             location: query.text("location").map(str::to_owned),
+            status: query.one_of("status", &Status::ALL, Status::name)?,
         };
         let sort = Sort::parse(query.text("sort"))?;
         let limit = query.whole("limit", 1, ROWS_MAX)?.unwrap_or(ROWS_MAX);

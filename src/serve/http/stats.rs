@@ -13,6 +13,7 @@ use self::history::History;
 use crate::refusal::Refusal;
 use crate::serve::answer;
 use crate::serve::error::Fault;
+use crate::serve::quiet::Status;
 use crate::serve::router::Reply;
 use crate::serve::service::{Asked, Service};
 use crate::serve::view::Moment;
@@ -26,6 +27,8 @@ pub(in crate::serve) struct Stats {
     /// Series; `null` until the table is loaded.
     series: Option<usize>,
     sensors: Option<usize>,
+    /// Series that are `online`, `late` and `offline`; `null` until the table is loaded.
+    statuses: Option<BTreeMap<&'static str, usize>>,
     #[schema(value_type = Option<String>, format = DateTime)]
     as_of: Option<Moment>,
     /// Over the last ten seconds; `null` until two totals are known.
@@ -128,16 +131,18 @@ fn stats(service: &Service, figures: &[ShardFigures], history: History) -> Stats
                 of_shard.meta.totals.dead[refusal.index()];
         }
     }
-    let (as_of, series, sensors) = {
+    let (as_of, series, sensors, statuses) = {
         let rows = service.table.read();
-        (rows.as_of, rows.len(), rows.sensors())
+        (rows.as_of, rows.len(), rows.sensors(), rows.statuses())
     };
+    let names = Status::ALL.map(Status::name);
     let listener = service.deps.listener.borrow().clone();
     Stats {
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: service.started.elapsed().as_secs(),
         series: as_of.map(|_| series),
         sensors: as_of.map(|_| sensors),
+        statuses: statuses.map(|counts| names.into_iter().zip(counts).collect()),
         as_of: as_of.map(Moment),
         readings_per_second: service.rates.per_second(),
         totals,

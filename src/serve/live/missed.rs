@@ -19,8 +19,6 @@ pub(super) enum Key {
     Reading(u32),
     /// Whether a series is online: its id and type.
     Status(Box<str>, Box<str>),
-    /// Changed statistics.
-    Stats,
     /// A sensor was deleted.
     Removed(Box<str>),
     /// Readings of a shard are missing.

@@ -38,7 +38,6 @@ pub(in crate::serve) struct Turned {
     pub(in crate::serve) last_at: UnixMillis,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "asked by the table's next look"))]
 impl Status {
     /// All of them, from the best on.
     pub(in crate::serve) const ALL: [Self; 3] = [Self::Online, Self::Late, Self::Offline];
