@@ -37,6 +37,8 @@ pub(super) struct Rows {
     parts: BTreeMap<ShardId, usize>,
     /// When every shard had been compared; `None` until the first load is complete.
     pub(super) as_of: Option<UnixMillis>,
+    /// How often the table was changed.
+    changes: u64,
     /// Who is quiet.
     watch: Watch,
     clocks: Clocks,
@@ -105,7 +107,11 @@ impl Table {
     pub(super) async fn change<T>(&self, change: impl FnOnce(&mut Rows) -> T) -> T {
         // Nobody closes the semaphore.
         let _alone = self.long_looks.acquire_many(LONG_LOOKS_MAX).await;
-        change(&mut self.rows.write().unwrap_or_else(PoisonError::into_inner))
+        let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+        let changes = rows.changes + 1;
+        let changed = change(&mut rows);
+        rows.changes = changes;
+        changed
     }
 }
 
@@ -117,6 +123,11 @@ impl Default for Table {
 }
 
 impl Rows {
+    /// Another number, and a higher one, after every change of the table.
+    pub(super) const fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// How many series there are.
     pub(super) fn len(&self) -> usize {
         self.series.len()

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::answers::AllStats;
 use super::committed::Committed;
 use super::conflate::Every;
 use super::event;
@@ -35,6 +36,7 @@ pub(in crate::serve) struct Door {
     /// Clients that ever came.
     came: AtomicU64,
     pub(super) committed: Committed,
+    pub(super) all_stats: AllStats,
 }
 
 /// The other end of the [`Door`].
@@ -90,7 +92,8 @@ pub(super) struct Subscribe {
 impl Door {
     pub(in crate::serve) fn new() -> (Self, Inbox) {
         let (wishes, inbox) = mpsc::channel(WISHES_MAX);
-        (Self { wishes, came: AtomicU64::new(0), committed: Committed::new() }, Inbox(inbox))
+        let (committed, all_stats) = (Committed::new(), AllStats::default());
+        (Self { wishes, came: AtomicU64::new(0), committed, all_stats }, Inbox(inbox))
     }
 
     /// A number for a new client.

@@ -74,7 +74,10 @@ impl Seat {
         wish: Result<Wish, String>,
     ) -> Result<Vec<Frame>, Ending> {
         match wish {
-            Ok(Wish::AllStats) => Ok(vec![answers::all_stats(&self.service).await]),
+            Ok(Wish::AllStats) => {
+                let Service { door, table, .. } = &*self.service;
+                Ok(vec![door.all_stats.frame(table).await])
+            }
             Ok(Wish::SensorData { sensor_id, hours }) => {
                 Ok(vec![answers::sensor_data(&self.service, &sensor_id, hours).await])
             }
