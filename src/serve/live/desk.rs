@@ -86,7 +86,8 @@ pub(super) enum Command {
 pub(super) struct Subscribe {
     pub(super) id: ClientId,
     pub(super) addition: Addition,
-    pub(super) reply: oneshot::Sender<Result<Reached, String>>,
+    /// From where on it is told what it wants, and how many of its frames are of before.
+    pub(super) reply: oneshot::Sender<Result<(Reached, u64), String>>,
 }
 
 impl Door {
@@ -204,7 +205,7 @@ impl Desk {
                 self.answer_when_begun(reply);
             }
             Command::Enter { id, reply } => {
-                self.hub.enter(id);
+                self.hub.enter(id, now);
                 // A client that went away needs no answer, here and below.
                 let _gone = reply.send(self.reached());
             }
@@ -268,7 +269,8 @@ impl Desk {
     }
 
     fn subscribe(&mut self, Subscribe { id, addition, reply }: Subscribe) {
-        let answer = self.hub.subscribe(id, &addition).map(|()| self.reached());
+        let answer = self.hub.subscribe(id, &addition);
+        let answer = answer.map(|obsolete| (self.reached(), obsolete));
         let _gone = reply.send(answer);
     }
 

@@ -175,6 +175,17 @@ impl Group {
         }
     }
 
+    /// Tells a member nothing for now; what it misses, it is told at the end.
+    pub(super) fn hold(&mut self, member: usize, now: Duration) {
+        let member = &mut self.members[member];
+        if member.behind.is_none() {
+            let (since, told) = (self.missed.next(), self.told);
+            member.is_held = true;
+            member.behind = Some(Behind { since, told, progress_at: now });
+            self.behind += 1;
+        }
+    }
+
     /// Takes a member in, with what it missed in the group that it comes from.
     pub(super) fn admit(&mut self, mut member: Member, missed: Vec<(Key, Item)>, lost: u64) {
         member.room = if self.wants_every() { Room::EVERY } else { Room::CONFLATED };

@@ -33,6 +33,9 @@ pub(super) use telling::Notice;
 /// recovers.
 const STILL_MAX: Duration = Duration::from_secs(10);
 
+/// A client that comes may say what it wants before it is told everything: what is told meanwhile
+/// it is told then. Longer than most need to ask, and short for one that never does. A guess.
+pub(super) const HOLD: Duration = Duration::from_millis(500);
 /// How far apart readings are read when nobody wants any: as often as most clients want them.
 const APART_MAX: Duration = Duration::from_millis(100);
 
@@ -62,6 +65,8 @@ pub(super) struct Hub {
     ready: Vec<LaneId>,
     /// Clients that fell behind, in the order of when to look at them; some have recovered since.
     watched: VecDeque<(Duration, ClientId)>,
+    /// Clients that are held, in the order of their release; some said what they want since.
+    held: VecDeque<(Duration, ClientId)>,
     counts: Counts,
 }
 
@@ -93,10 +98,16 @@ impl Hub {
         self.settle_in(Member::new(id), Subscription::default(), Vec::new(), 0);
     }
 
-    /// A client that has not subscribed gets everything from now on.
-    pub(super) fn enter(&mut self, id: ClientId) {
-        if self.member(id).is_some_and(|member| !member.has_subscribed) {
-            self.change_group(id, Subscription::everything());
+    /// A client that has not subscribed gets everything from now on, but nothing before `HOLD` is
+    /// over.
+    pub(super) fn enter(&mut self, id: ClientId, now: Duration) {
+        if self.member(id).is_none_or(|member| member.has_subscribed) {
+            return;
+        }
+        self.change_group(id, Subscription::everything());
+        if let Some((group, place)) = self.clients.get(&id) {
+            self.groups[*group].hold(*place, now);
+            self.held.push_back((now + HOLD, id));
         }
     }
 
@@ -118,18 +129,29 @@ impl Hub {
         self.counts
     }
 
-    /// A client adds entries.
-    pub(super) fn subscribe(&mut self, id: ClientId, addition: &Addition) -> Result<(), String> {
-        let Some(before) = self.subscription(id) else { return Ok(()) };
+    /// A client adds entries. With the first ones it stops getting everything, so the first of its
+    /// frames, up to the number that comes back, are not for it any more.
+    pub(super) fn subscribe(&mut self, id: ClientId, addition: &Addition) -> Result<u64, String> {
+        let Some((before, is_first)) = self.subscription(id) else { return Ok(0) };
         let subscription = before.with(addition)?;
-        self.change_group(id, subscription);
-        Ok(())
+        let Some((mut member, mut missed, mut lost)) = self.take_out(id) else { return Ok(0) };
+        member.has_subscribed = true;
+        let mut obsolete = 0;
+        if is_first {
+            obsolete = member.frames_ever;
+            (member.behind, member.is_held, missed, lost) = (None, false, Vec::new(), 0);
+        }
+        self.settle_in(member, subscription, missed, lost);
+        Ok(obsolete)
     }
 
     /// A client removes entries. With none left it gets nothing.
     pub(super) fn unsubscribe(&mut self, id: ClientId, entries: &Entries) {
-        if let Some(before) = self.subscription(id) {
+        if let Some((before, _)) = self.subscription(id) {
             self.change_group(id, before.without(entries));
+            if let Some(member) = self.member(id) {
+                member.has_subscribed = true;
+            }
         }
     }
 
@@ -165,12 +187,18 @@ impl Hub {
     pub(super) fn next_tick(&self) -> Option<Duration> {
         let alarm = self.alarms.peek().map(|Reverse((at, _))| *at);
         let watched = self.watched.front().map(|(at, _)| *at);
-        alarm.into_iter().chain(watched).min()
+        let held = self.held.front().map(|(at, _)| *at);
+        alarm.into_iter().chain(watched).chain(held).min()
     }
 
     /// Tells what has waited long enough, and closes whose queue stood still.
     pub(super) fn tick(&mut self, now: Duration, actions: &mut Vec<Action>) {
         self.ring(now, actions);
+        while let Some((_, id)) = self.held.pop_front_if(|(at, _)| *at <= now) {
+            let Some(member) = self.member(id).filter(|it| it.is_held) else { continue };
+            member.is_held = false;
+            self.sent(id, (0, 0), now, actions);
+        }
         while let Some((_, id)) = self.watched.pop_front_if(|(at, _)| *at <= now) {
             let Some(member) = self.member(id) else { continue };
             member.is_watched = false;
@@ -188,13 +216,16 @@ impl Hub {
         }
     }
 
-    /// What a client wants; nothing before it ever said so.
-    fn subscription(&mut self, id: ClientId) -> Option<Subscription> {
-        let member = self.member(id)?;
-        let had_subscribed = std::mem::replace(&mut member.has_subscribed, true);
+    /// What a client wants, nothing before it ever said so; and whether it never did.
+    fn subscription(&mut self, id: ClientId) -> Option<(Subscription, bool)> {
+        let had_subscribed = self.member(id)?.has_subscribed;
         let (group, _) = self.clients.get(&id)?;
         let subscription = &self.groups[*group].subscription;
-        Some(if had_subscribed { (**subscription).clone() } else { Subscription::default() })
+        Some(if had_subscribed {
+            ((**subscription).clone(), false)
+        } else {
+            (Subscription::default(), true)
+        })
     }
 
     fn member(&mut self, id: ClientId) -> Option<&mut Member> {

@@ -43,6 +43,10 @@ pub(super) struct Member {
     pub(super) room: Room,
     queued_bytes: usize,
     queued_frames: usize,
+    /// Frames that ever went into its queue.
+    pub(super) frames_ever: u64,
+    /// It has just come, and may say what it wants before it is told everything.
+    pub(super) is_held: bool,
     pub(super) behind: Option<Behind>,
     /// It stands in the hub's list of those to be looked at.
     pub(super) is_watched: bool,
@@ -56,6 +60,8 @@ impl Member {
             room: Room::CONFLATED,
             queued_bytes: 0,
             queued_frames: 0,
+            frames_ever: 0,
+            is_held: false,
             behind: None,
             is_watched: false,
         }
@@ -63,13 +69,16 @@ impl Member {
 
     /// Whether a frame may go into its queue.
     pub(super) const fn has_room(&self) -> bool {
-        self.queued_bytes < self.room.bytes && self.queued_frames < self.room.frames
+        !self.is_held
+            && self.queued_bytes < self.room.bytes
+            && self.queued_frames < self.room.frames
     }
 
     /// Puts a frame into its queue.
     pub(super) fn send(&mut self, frame: Frame, actions: &mut Vec<Action>) {
         self.queued_bytes += frame.len();
         self.queued_frames += 1;
+        self.frames_ever += 1;
         actions.push(Action::Send(self.id, frame));
     }
 

@@ -37,6 +37,8 @@ pub(in crate::serve) struct Seat {
     queue: mpsc::Receiver<Frame>,
     /// Readings come together.
     batch: bool,
+    /// Frames that ever came out of the queue.
+    frames_ever: u64,
     /// Written, but not said to be.
     frames: usize,
     bytes: usize,
@@ -53,7 +55,15 @@ impl Seat {
             begun.await.map_err(|_ended| Ending::Stopping)
         };
         in_time(service, joining).await?;
-        Ok(Self { service: service.clone(), id, queue, batch: false, frames: 0, bytes: 0 })
+        Ok(Self {
+            service: service.clone(),
+            id,
+            queue,
+            batch: false,
+            frames_ever: 0,
+            frames: 0,
+            bytes: 0,
+        })
     }
 
     /// Begins as a client that has not subscribed to anything: it gets everything. The frames are
@@ -83,7 +93,8 @@ impl Seat {
             }
             Ok(Wish::Subscribe(addition)) => {
                 self.batch = addition.batch.unwrap_or(self.batch);
-                in_time(&self.service, self.subscribe(addition)).await
+                let service = self.service.clone();
+                in_time(&service, self.subscribe(addition)).await
             }
             Ok(Wish::Unsubscribe(entries)) => self.unsubscribe(entries).await,
             Err(refused) => Ok(vec![event::error(&refused)]),
@@ -96,12 +107,16 @@ impl Seat {
     /// # Cancel safety
     /// Safe: no frame is lost.
     pub(in crate::serve) async fn next(&mut self) -> Option<Frame> {
-        self.queue.recv().await
+        let frame = self.queue.recv().await?;
+        self.frames_ever += 1;
+        Some(frame)
     }
 
     /// The next frame, if there is one already.
     pub(in crate::serve) fn try_next(&mut self) -> Option<Frame> {
-        self.queue.try_recv().ok()
+        let frame = self.queue.try_recv().ok()?;
+        self.frames_ever += 1;
+        Some(frame)
     }
 
     /// Frames that came out of the queue were written: there is room for others.
@@ -120,16 +135,31 @@ impl Seat {
         self.service.door.tell(Command::Leave { id: self.id }).await;
     }
 
-    async fn subscribe(&self, addition: Addition) -> Result<Vec<Frame>, Ending> {
+    async fn subscribe(&mut self, addition: Addition) -> Result<Vec<Frame>, Ending> {
         // What the hub will say of too many entries, it says of all that the client has.
         let wanted = Subscription::default().with(&addition).unwrap_or_default();
         let (reply, answer) = oneshot::channel();
         let asked = Subscribe { id: self.id, addition, reply };
         self.service.door.tell(Command::Subscribe(asked)).await;
         match answer.await.map_err(|_ended| Ending::Stopping)? {
-            Ok(reached) => self.begin(&reached, "subscribed", &wanted).await,
+            Ok((reached, obsolete)) => {
+                self.drop_until(obsolete).await;
+                self.begin(&reached, "subscribed", &wanted).await
+            }
             Err(refused) => Ok(vec![event::error(&format!("subscribe: {refused}"))]),
         }
+    }
+
+    /// Drops what was on its way before the client said what it wants.
+    async fn drop_until(&mut self, obsolete: u64) {
+        let (mut frames, mut bytes) = (0, 0);
+        while self.frames_ever < obsolete
+            && let Some(frame) = self.try_next()
+        {
+            frames += 1;
+            bytes += frame.len();
+        }
+        self.written(frames, bytes).await;
     }
 
     /// What was on its way goes out before the answer, and nothing of it after.

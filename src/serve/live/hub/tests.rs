@@ -41,14 +41,19 @@ fn hz(hz: f64) -> Pace {
     Pace::of(false, Some(hz)).unwrap()
 }
 
-/// A hub with clients that get everything.
+/// A hub with clients that get everything, and have been there for long.
 fn hub(clients: &[ClientId]) -> Hub {
     let mut hub = Hub::default();
     for id in clients {
-        hub.join(*id);
-        hub.enter(*id);
+        join(&mut hub, *id);
     }
     hub
+}
+
+fn join(hub: &mut Hub, id: ClientId) {
+    hub.join(id);
+    hub.enter(id, ms(0));
+    hub.tick(HOLD, &mut Vec::new());
 }
 
 /// Readings that come in one round.
@@ -190,7 +195,7 @@ fn clients_get_what_they_subscribed_to() {
     let actions = come(&mut hub, &[observed("a", 2, 2.0)], 500);
     assert_eq!((told(&actions, A).len(), told(&actions, B).len()), (0, 1));
     let refused = hub.subscribe(A, &addition(&["a"; 100], hz(1.0), false));
-    assert_eq!(refused, Ok(()));
+    assert_eq!(refused, Ok(0));
     let many: Vec<String> = (0..100).map(|n| n.to_string()).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     assert!(hub.subscribe(A, &addition(&many, hz(1.0), false)).is_err());
@@ -246,8 +251,7 @@ fn the_last_client_takes_everything_with_it() {
     hub.leave(A);
     assert!(hub.is_empty() && hub.next_tick().is_none());
     assert!(come(&mut hub, &[observed("s", 2, 2.0)], 1).is_empty());
-    hub.join(B);
-    hub.enter(B);
+    join(&mut hub, B);
     assert_eq!(told(&come(&mut hub, &[observed("s", 3, 3.0)], 2), B), ["s=3"]);
 }
 
@@ -263,4 +267,34 @@ fn groups_that_go_leave_the_others_as_they_are() {
     hub.subscribe(A, &addition(&["r"], hz(10.0), true)).unwrap();
     let actions = tick(&mut hub, 1000);
     assert_eq!((told(&actions, A), told(&actions, B)), (vec![], vec!["s=2".to_owned()]));
+}
+
+#[test]
+fn who_comes_may_say_what_it_wants_before_it_is_told_everything() {
+    let mut hub = hub(&[]);
+    for id in [A, B] {
+        hub.join(id);
+        hub.enter(id, ms(0));
+    }
+    let all = [observed("s", 1, 1.0), observed("r", 1, 1.0)];
+    assert!(come(&mut hub, &all, 1).is_empty());
+    assert_eq!(hub.subscribe(B, &addition(&["r"], hz(10.0), false)), Ok(0));
+    assert_eq!(told(&come(&mut hub, &[observed("r", 2, 2.0)], 400), B), ["r=2"]);
+    // What came meanwhile comes at the end, of each series the latest.
+    assert!(told(&tick(&mut hub, 499), A).is_empty());
+    let actions = tick(&mut hub, 500);
+    assert_eq!((told(&actions, A), told(&actions, B)), (vec!["s=1".into(), "r=2".into()], vec![]));
+    assert_eq!(hub.counts().behind, 0, "nobody was slow");
+}
+
+#[test]
+fn frames_of_before_the_first_subscription_are_counted_out() {
+    let mut hub = hub(&[A]);
+    let all: Vec<_> = (0..2000).map(|n| observed(&format!("s{n}"), 1, 1.0)).collect();
+    let queue = frames(&come(&mut hub, &all, 0), A);
+    assert_eq!(hub.subscribe(A, &addition(&["s1"], hz(10.0), false)), Ok(queue.len() as u64));
+    let mut actions = Vec::new();
+    hub.sent(A, (queue.len(), queue.iter().map(Frame::len).sum()), ms(1), &mut actions);
+    assert!(actions.is_empty(), "what it missed was of before, too");
+    assert_eq!(hub.subscribe(A, &addition(&["s2"], hz(10.0), false)), Ok(0));
 }
