@@ -28,6 +28,16 @@ pub(super) struct Telling<'a> {
     pub(super) fell_behind: &'a mut Vec<ClientId>,
 }
 
+/// A client between two groups.
+#[derive(Debug)]
+pub(super) struct Mover {
+    pub(super) member: Member,
+    /// What it missed in the one that it comes from.
+    pub(super) missed: Vec<(Key, Item)>,
+    /// How many readings it was not told of there, with these.
+    pub(super) lost: u64,
+}
+
 /// The clients with one and the same subscription.
 #[derive(Debug)]
 pub(super) struct Group {
@@ -187,7 +197,8 @@ impl Group {
     }
 
     /// Takes a member in, with what it missed in the group that it comes from.
-    pub(super) fn admit(&mut self, mut member: Member, missed: Vec<(Key, Item)>, lost: u64) {
+    pub(super) fn admit(&mut self, mover: Mover) {
+        let Mover { mut member, missed, lost } = mover;
         member.room = if self.wants_every() { Room::EVERY } else { Room::CONFLATED };
         if let Some(behind) = &mut member.behind {
             behind.since = self.missed.next();
@@ -201,16 +212,18 @@ impl Group {
     }
 
     /// Lets a member go, with what it missed, and how many readings it was not told.
-    pub(super) fn dismiss(&mut self, member: usize) -> (Member, Vec<(Key, Item)>, u64) {
+    pub(super) fn dismiss(&mut self, member: usize) -> Mover {
         let member = self.members.swap_remove(member);
-        let Some(behind) = &member.behind else { return (member, Vec::new(), 0) };
+        let Some(behind) = &member.behind else {
+            return Mover { member, missed: Vec::new(), lost: 0 };
+        };
         let missed = self.missed.keyed_since(behind.since);
         let lost = self.told.wrapping_sub(behind.told);
         self.behind -= 1;
         if self.behind == 0 {
             self.missed.clear();
         }
-        (member, missed, lost)
+        Mover { member, missed, lost }
     }
 
     /// A slot is of no series any more, or of another.

@@ -17,7 +17,7 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::frame::Frame;
-use super::group::Telling;
+use super::group::{Mover, Telling};
 use super::groups::Groups;
 use super::lane::{Listener, Mark};
 use super::member::Member;
@@ -95,7 +95,8 @@ pub(in crate::serve) struct Counts {
 impl Hub {
     /// A client comes; it gets nothing before [`Hub::enter`] or [`Hub::subscribe`].
     pub(super) fn join(&mut self, id: ClientId) {
-        self.settle_in(Member::new(id), Subscription::default(), Vec::new(), 0);
+        let (member, missed) = (Member::new(id), Vec::new());
+        self.settle_in(Mover { member, missed, lost: 0 }, Subscription::default());
     }
 
     /// A client that has not subscribed gets everything from now on, but nothing before `HOLD` is
@@ -134,14 +135,15 @@ impl Hub {
     pub(super) fn subscribe(&mut self, id: ClientId, addition: &Addition) -> Result<u64, String> {
         let Some((before, is_first)) = self.subscription(id) else { return Ok(0) };
         let subscription = before.with(addition)?;
-        let Some((mut member, mut missed, mut lost)) = self.take_out(id) else { return Ok(0) };
-        member.has_subscribed = true;
+        let Some(mut mover) = self.take_out(id) else { return Ok(0) };
+        mover.member.has_subscribed = true;
         let mut obsolete = 0;
         if is_first {
-            obsolete = member.frames_ever;
-            (member.behind, member.is_held, missed, lost) = (None, false, Vec::new(), 0);
+            obsolete = mover.member.frames_ever;
+            (mover.member.behind, mover.member.is_held) = (None, false);
+            (mover.missed, mover.lost) = (Vec::new(), 0);
         }
-        self.settle_in(member, subscription, missed, lost);
+        self.settle_in(mover, subscription);
         Ok(obsolete)
     }
 
@@ -234,11 +236,12 @@ impl Hub {
     }
 
     fn change_group(&mut self, id: ClientId, subscription: Subscription) {
-        let Some((member, missed, lost)) = self.take_out(id) else { return };
-        self.settle_in(member, subscription, missed, lost);
+        if let Some(mover) = self.take_out(id) {
+            self.settle_in(mover, subscription);
+        }
     }
 
-    fn take_out(&mut self, id: ClientId) -> Option<(Member, Vec<(Key, Item)>, u64)> {
+    fn take_out(&mut self, id: ClientId) -> Option<Mover> {
         let (number, place) = self.clients.remove(&id)?;
         let group = &mut self.groups[number];
         let taken = group.dismiss(place);
@@ -251,18 +254,13 @@ impl Hub {
         Some(taken)
     }
 
-    fn settle_in(
-        &mut self,
-        member: Member,
-        subscription: Subscription,
-        missed: Vec<(Key, Item)>,
-        lost: u64,
-    ) {
+    fn settle_in(&mut self, mover: Mover, subscription: Subscription) {
         let number = match self.groups.find(&subscription) {
             Some(number) => number,
             None => self.found(subscription),
         };
         // What it missed of a series is by now what the slot says, if it still wants it.
+        let Mover { member, missed, lost } = mover;
         let missed = missed.into_iter().filter_map(|(key, item)| match (key, item) {
             (Key::Reading(slot), Item::Reading(_)) => {
                 let slot_now = self.slots.get_mut(slot);
@@ -275,7 +273,7 @@ impl Hub {
         let missed = missed.collect();
         let id = member.id;
         let group = &mut self.groups[number];
-        group.admit(member, missed, lost);
+        group.admit(Mover { member, missed, lost });
         self.clients.insert(id, (number, group.members.len() - 1));
     }
 
