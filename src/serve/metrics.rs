@@ -22,6 +22,7 @@ pub(super) struct Metrics {
     without_slot: Counter,
     behind: Counter,
     connections: Arc<Level>,
+    /// Over a WebSocket, or as server-sent events.
     clients: Arc<Level>,
     #[cfg(feature = "socketio")]
     socketio_clients: Arc<Level>,
@@ -78,7 +79,7 @@ impl Metrics {
         self.messages_left_out.increment(left_out);
     }
 
-    /// A WebSocket ended.
+    /// A WebSocket or a stream of events ended.
     pub(super) fn ended(&self, ending: Ending) {
         if let Some(counter) = self.endings.get(ending as usize) {
             counter.increment(1);
@@ -100,6 +101,7 @@ impl Metrics {
         Held::new(&self.connections)
     }
 
+    /// A client over a WebSocket, or of server-sent events.
     pub(super) fn client_connected(&self) -> Held {
         Held::new(&self.clients)
     }

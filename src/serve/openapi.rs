@@ -103,6 +103,7 @@ fn query_parameter(parameter: &Parameter) -> utoipa::openapi::path::Parameter {
     let schema = match parameter.kind {
         Kind::Text | Kind::Time => of_type(Type::String),
         Kind::Whole(from, to) => of_type(Type::Integer).minimum(Some(from)).maximum(Some(to)),
+        Kind::Number => of_type(Type::Number),
         Kind::OneOf(words) => of_type(Type::String).enum_values(Some(words.iter().copied())),
         Kind::Switch => of_type(Type::Boolean),
     };

@@ -21,6 +21,8 @@ pub(super) enum Kind {
     Text,
     /// A whole number from the first to the second.
     Whole(u32, u32),
+    /// Any number; the route says which.
+    Number,
     /// One of these words.
     OneOf(&'static [&'static str]),
     Time,

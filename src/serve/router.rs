@@ -13,8 +13,8 @@ use super::http::readings::ReadingList;
 use super::http::stats::Stats;
 use super::http::topics::{Explanation, TopicList};
 use super::http::{
-    dead_letters, health, metrics, openapi, pages, readings, sensors, signin, stats, topics,
-    websocket,
+    dead_letters, health, metrics, openapi, pages, readings, sensors, signin, stats, stream,
+    topics, websocket,
 };
 use super::openapi::{Schemas, shape};
 use super::query::{Parameter, decode};
@@ -59,7 +59,7 @@ pub(super) struct Route {
 macro_rules! routes {
     ($($(#[$condition:meta])? $method:ident $pattern:literal,
         $access:ident $(($any_host:ident))?, $handler:path,
-        $parameters:expr, $about:literal $(, $shape:ty $(=> $texts:expr)?)?;)*) => {
+        $parameters:expr, $about:literal $(, $shape:ty)? $(=> $texts:expr)?;)*) => {
         &[$($(#[$condition])? Route {
             method: Method::$method,
             pattern: $pattern,
@@ -68,7 +68,7 @@ macro_rules! routes {
             parameters: $parameters,
             about: $about,
             answer: routes!(# $($shape)?),
-            texts: routes!(= $($($texts)?)?),
+            texts: routes!(= $($texts)?),
             handler: $handler,
         },)*]
     };
@@ -109,6 +109,9 @@ pub(super) static ROUTES: &[Route] = routes! {
     GET "/api/topics/explain", Known, topics::explain, topics::EXPLAIN_PARAMETERS,
         "Why a sensor is missing: what becomes of the messages of one topic, in words.",
         Explanation;
+    GET "/api/stream", Known, stream::follow, stream::PARAMETERS,
+        "Live readings as server-sent events: `status` first, `end` with the reason last."
+        => stream::TEXTS;
     GET "/api/openapi.json", Known, openapi::document, &[], "This document.";
     GET "/health", OpenInPart (any_host), health::health, &[],
         "How the service is; 503 when unhealthy.", HealthBody;

@@ -148,7 +148,7 @@ impl Service {
             return answer::see_other(&format!("{}/", self.rules.prefix()));
         };
         let (route, open) = self.find(&parts.method, path, &host)?;
-        let is_live = ["/ws", router::SOCKET_IO].contains(&route.pattern);
+        let is_live = ["/ws", "/api/stream", router::SOCKET_IO].contains(&route.pattern);
         if !matches!(parts.method, Method::GET | Method::HEAD) || is_live {
             self.rules.judge_origin(origin(&parts.headers)?, &host)?;
         }

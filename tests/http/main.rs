@@ -19,5 +19,6 @@ mod socketio;
 #[cfg(feature = "socketio")]
 mod socketio_frames;
 mod stage;
+mod stream;
 mod topics;
 mod wire;

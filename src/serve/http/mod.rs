@@ -13,5 +13,6 @@ pub(super) mod readings;
 pub(super) mod sensors;
 pub(super) mod signin;
 pub(super) mod stats;
+pub(super) mod stream;
 pub(super) mod topics;
 pub(super) mod websocket;

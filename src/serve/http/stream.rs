@@ -1,0 +1,315 @@
+//! Live readings as server-sent events (HTML Living Standard §9.2): for `curl`, and for networks
+//! that let no WebSocket through.
+//!
+//! A task holds the client's place in the hub and lets one page at a time wait for the socket; it
+//! takes more frames only when that page is gone, and ends when the body is. Events carry no `id`:
+//! with one a browser would send it back as `Last-Event-ID` and expect to be told what it missed,
+//! but that is read from history, from the `position` of `status` and of each reading.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{empty, once, poll_fn};
+use hyper::Method;
+use hyper::header::{HeaderName, HeaderValue};
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+use crate::serve::answer::{self, Answer};
+use crate::serve::auth::Identity;
+use crate::serve::body::Pages;
+use crate::serve::error::Fault;
+use crate::serve::live::{Ending, Frame, Seat, Wish};
+use crate::serve::query::{Kind, Parameter, Query};
+use crate::serve::router::Reply;
+use crate::serve::service::{Asked, Service};
+
+pub(in crate::serve) const PARAMETERS: &[Parameter] = &[
+    Parameter {
+        name: "sensors",
+        about: "`*`, ids, or prefixes that end in `*`, with commas between, at most 100; \
+                everything unless given.",
+        kind: Kind::Text,
+    },
+    Parameter {
+        name: "max_hz",
+        about: "How often each series is shown at most, 0.1 to 60 a second; 10 unless given.",
+        kind: Kind::Number,
+    },
+    Parameter { name: "every", about: "Every reading, none conflated.", kind: Kind::Switch },
+    Parameter {
+        name: "batch",
+        about: "Readings come together, as `sensor_updates`.",
+        kind: Kind::Switch,
+    },
+];
+
+/// What a good answer is.
+pub(in crate::serve) const TEXTS: &[&str] = &["text/event-stream"];
+
+/// A browser comes again after so long when the stream has ended.
+const BEFORE_ALL: &str = "retry: 3000\n\n";
+/// Nothing, in the form of a comment: proxies close what is silent, often after a minute.
+const ALIVE: &[u8] = b":\n\n";
+/// How often that is said, and whether the session lives is asked.
+const CHECK_EVERY: Duration = Duration::from_secs(15);
+/// A page that the socket does not take in so long it will not take.
+const TAKE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// A page is what is there, up to this. Guesses: enough to write with few calls.
+const PAGE_FRAMES_MAX: usize = 64;
+const PAGE_BYTES_MAX: usize = 64 << 10;
+
+/// `GET /api/stream`.
+pub(in crate::serve) fn follow(service: &Arc<Service>, asked: Asked) -> Reply<'_> {
+    Box::pin(async move {
+        let wish = wish(&asked.query)?;
+        if asked.parts.method == Method::HEAD {
+            return Ok(event_stream(Box::pin(empty())));
+        }
+        let (pages, mut body) = mpsc::channel(1);
+        let ((begun, answered), (ended, ending)) = (oneshot::channel(), oneshot::channel());
+        let client = Client { service: service.clone(), identity: asked.identity, pages };
+        service.tasks.spawn(async move {
+            let ending = client.talk(wish, begun).await;
+            // Who has gone misses nothing.
+            let _gone = ended.send(ending);
+        });
+        match answered.await {
+            Ok(Ok(())) => {
+                let pages = poll_fn(move |context| body.poll_recv(context).map(|it| it.map(Ok)));
+                // Whoever reads on is told why it ends, however slow it was.
+                let last = once(async {
+                    let ending = ending.await.unwrap_or(Ending::Stopping);
+                    Ok(Page::new(&[last(ending)]).text.into())
+                });
+                Ok(event_stream(Box::pin(pages.chain(last))))
+            }
+            Ok(Err(Ending::TryAgain)) => Err(unavailable("Redis does not answer")),
+            Ok(Err(_)) | Err(_) => Err(unavailable("the server is stopping")),
+        }
+    })
+}
+
+fn unavailable(outside: &'static str) -> Fault {
+    Fault::Unavailable { outside, inside: String::new() }
+}
+
+fn event_stream(pages: Pages) -> Answer {
+    let mut answer = answer::pages("text/event-stream", pages);
+    // nginx would hold events back until they fill a buffer.
+    let unbuffered = HeaderName::from_static("x-accel-buffering");
+    answer.headers_mut().insert(unbuffered, HeaderValue::from_static("no"));
+    answer
+}
+
+/// The last event.
+fn last(ending: Ending) -> Frame {
+    Frame::new("end", &json!({ "reason": ending.name() }))
+}
+
+/// What is wanted, in the words of a `subscribe`; `None` is everything.
+fn wish(query: &Query) -> Result<Option<Wish>, Fault> {
+    if PARAMETERS.iter().all(|parameter| !query.has(parameter.name)) {
+        return Ok(None);
+    }
+    let switch = |name| {
+        let word = |it| if it { "true" } else { "false" };
+        Ok(query.one_of(name, &[true, false], word)?.unwrap_or(query.has(name)))
+    };
+    let max_hz = query.text("max_hz").map(|text| {
+        let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+        number.ok_or_else(|| {
+            Fault::BadRequest(format!("parameter `max_hz` is {text:?}; allowed: a number"))
+        })
+    });
+    let data = json!({
+        "sensors": query.text("sensors").unwrap_or("*").split(',').collect::<Vec<_>>(),
+        "max_hz": max_hz.transpose()?,
+        "every": switch("every")?,
+        "batch": switch("batch")?,
+    });
+    Wish::of("subscribe", &data.to_string()).map(Some).map_err(Fault::BadRequest)
+}
+
+/// Who listens. Its pages wait in a queue of one.
+struct Client {
+    service: Arc<Service>,
+    identity: Identity,
+    pages: mpsc::Sender<Bytes>,
+}
+
+/// There is no good end, only reasons.
+enum Never {}
+
+impl Client {
+    /// Takes a place in the hub, says so, and hands pages over until one of both has enough.
+    async fn talk(self, wish: Option<Wish>, begun: oneshot::Sender<Result<(), Ending>>) -> Ending {
+        let _open = self.service.metrics.client_connected();
+        let mut seat = match Seat::take(&self.service).await {
+            Ok(seat) => seat,
+            Err(ending) => {
+                self.service.metrics.ended(ending);
+                // Who does not wait for the answer any more misses nothing.
+                let _gone = begun.send(Err(ending));
+                return ending;
+            }
+        };
+        let entered = match wish {
+            Some(wish) => seat.grant(Ok(wish)).await,
+            None => seat.enter().await,
+        };
+        let ending = match entered {
+            Ok(frames) => {
+                // Who does not wait for the answer has no body either: that is noticed.
+                let _gone = begun.send(Ok(()));
+                let Err(ending) = self.run(&mut seat, &frames).await;
+                ending
+            }
+            Err(ending) => {
+                let _gone = begun.send(Err(ending));
+                ending
+            }
+        };
+        seat.leave().await;
+        self.service.metrics.ended(ending);
+        ending
+    }
+
+    async fn run(&self, seat: &mut Seat, first: &[Frame]) -> Result<Never, Ending> {
+        let stop = &self.service.stop;
+        // Made once: each frame would otherwise register them anew.
+        let mut over = pin!(async {
+            tokio::select! {
+                () = stop.cancelled() => Ending::Stopping,
+                () = self.pages.closed() => Ending::Left,
+            }
+        });
+        let mut checks = interval_at(Instant::now() + CHECK_EVERY, CHECK_EVERY);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut page = Page::new(first);
+        page.text.insert_str(0, BEFORE_ALL);
+        self.pages.send(page.text.into()).await.map_err(|_gone| Ending::Left)?;
+        // What of the hub's queue is in the page that waits.
+        let (mut frames, mut bytes) = (0, 0);
+        loop {
+            let room = tokio::select! {
+                ending = &mut over => return Err(ending),
+                _ = checks.tick() => {
+                    self.check().await?;
+                    continue;
+                }
+                room = timeout(TAKE_WAIT_MAX, self.pages.reserve()) => {
+                    room.map_err(|_late| Ending::Slow)?.map_err(|_gone| Ending::Left)?
+                }
+            };
+            // There is room because the socket took the page before.
+            seat.written(std::mem::take(&mut frames), std::mem::take(&mut bytes)).await;
+            tokio::select! {
+                ending = &mut over => return Err(ending),
+                _ = checks.tick() => {
+                    self.check().await?;
+                    room.send(Bytes::from_static(ALIVE));
+                }
+                next = seat.next() => match next {
+                    Some(frame) => {
+                        let page = Page::of_queue(frame, seat);
+                        (frames, bytes) = (page.frames, page.bytes);
+                        room.send(page.text.into());
+                    }
+                    // The hub lets go of one that is slow, and of everybody when it stops.
+                    None if stop.is_cancelled() => return Err(Ending::Stopping),
+                    None => return Err(Ending::Slow),
+                },
+            }
+        }
+    }
+
+    async fn check(&self) -> Result<(), Ending> {
+        let is_alive = self.service.auth.is_alive(&self.identity, &self.service.deps.link).await;
+        if is_alive { Ok(()) } else { Err(Ending::SignedOut) }
+    }
+}
+
+/// Events as they are written, and what they were in the hub's queue.
+#[derive(Default)]
+struct Page {
+    text: String,
+    frames: usize,
+    bytes: usize,
+}
+
+impl Page {
+    fn new(frames: &[Frame]) -> Self {
+        let mut page = Self::default();
+        frames.iter().for_each(|frame| page.push(frame));
+        page
+    }
+
+    /// A frame and those that wait behind it.
+    fn of_queue(first: Frame, seat: &mut Seat) -> Self {
+        let mut page = Self::new(&[first]);
+        while page.frames < PAGE_FRAMES_MAX
+            && page.bytes < PAGE_BYTES_MAX
+            && let Some(frame) = seat.try_next()
+        {
+            page.push(&frame);
+        }
+        page
+    }
+
+    /// Metadata stands as it was sent, which may be on several lines; the client puts them
+    /// together again.
+    fn push(&mut self, frame: &Frame) {
+        self.text.extend(["event: ", frame.event(), "\n"]);
+        for line in frame.data().split(['\n', '\r']) {
+            self.text.extend(["data: ", line, "\n"]);
+        }
+        self.text.push('\n');
+        self.frames += 1;
+        self.bytes += frame.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    #[test]
+    fn each_line_of_an_event_has_its_name() {
+        let check = |data: &str, expected: &str| {
+            let data = RawValue::from_string(data.to_owned()).unwrap();
+            assert_eq!(Page::new(&[Frame::new("status", &data)]).text, expected);
+        };
+        check("{}", "event: status\ndata: {}\n\n");
+        check("[1,\n2]", "event: status\ndata: [1,\ndata: 2]\n\n");
+        check("[1,\r\n2]", "event: status\ndata: [1,\ndata: \ndata: 2]\n\n");
+    }
+
+    #[test]
+    fn parameters_say_what_subscribe_says() {
+        let wish = |query| wish(&Query::parse(query).unwrap()).map_err(|it| it.to_string());
+        let check = |query, data| {
+            assert_eq!(wish(query).unwrap(), Some(Wish::of("subscribe", data).unwrap()), "{query}");
+        };
+        assert_eq!(wish(""), Ok(None));
+        check("sensors=a,room/*", r#"{"sensors":["a","room/*"],"every":false,"batch":false}"#);
+        check("every&batch=false", r#"{"sensors":["*"],"every":true,"batch":false}"#);
+        check("batch", r#"{"sensors":["*"],"every":false,"batch":true}"#);
+        check("max_hz=0.5", r#"{"sensors":["*"],"max_hz":0.5,"every":false,"batch":false}"#);
+        let refused = |query, said: &str| {
+            let error = wish(query).unwrap_err();
+            assert!(error.contains(said), "{query}: {error}");
+        };
+        refused("max_hz=100", "`max_hz` is 100; allowed: 0.1 to 60");
+        refused("max_hz=NaN", "parameter `max_hz` is \"NaN\"; allowed: a number");
+        refused("every=1", "parameter `every` is \"1\"; allowed: true, false");
+        refused("sensors=a*b", "a * before its end");
+        refused("sensors=a,,b", "0 bytes; allowed: 1 to 129");
+    }
+}

@@ -1,0 +1,175 @@
+//! Server-sent events against a real Redis.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, TOKEN};
+
+/// Somebody who listens.
+struct Listener {
+    head: String,
+    stream: BufReader<TcpStream>,
+    /// What came, without the chunks.
+    text: String,
+}
+
+impl Listener {
+    fn connect(stage: &Stage, query: &str) -> Self {
+        let mut stream = stage.connect();
+        let port = stage.address.port();
+        let request = format!(
+            "GET /api/stream{query} HTTP/1.1\r\nHost: localhost:{port}\r\n\
+             Accept-Encoding: gzip\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let (mut stream, mut head) = (BufReader::new(stream), String::new());
+        while !head.ends_with("\r\n\r\n") {
+            assert!(stream.read_line(&mut head).unwrap() > 0, "no head: {head}");
+        }
+        Self { head, stream, text: String::new() }
+    }
+
+    /// One more chunk; false at the end.
+    fn read(&mut self) -> bool {
+        let mut size = String::new();
+        self.stream.read_line(&mut size).unwrap();
+        let size = usize::from_str_radix(size.trim(), 16).expect("the size of a chunk");
+        let mut chunk = vec![0; size + 2];
+        self.stream.read_exact(&mut chunk).unwrap();
+        self.text += std::str::from_utf8(&chunk[..size]).unwrap();
+        size > 0
+    }
+
+    /// The lines up to the next empty one.
+    fn lines(&mut self) -> Vec<String> {
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
+                let lines = block.lines().map(str::to_owned).collect();
+                self.text = rest.to_owned();
+                return lines;
+            }
+            assert!(self.read(), "it ended: {}", self.text);
+        }
+    }
+
+    /// The data of the next event, put together as browsers do.
+    fn expect(&mut self, event: &str) -> Value {
+        let lines = self.lines();
+        assert_eq!(lines[0], format!("event: {event}"), "{lines:?}");
+        let data: Vec<&str> =
+            lines[1..].iter().map(|line| line.strip_prefix("data: ").unwrap()).collect();
+        serde_json::from_str(&data.join("\n")).unwrap()
+    }
+
+    fn begun(stage: &Stage, query: &str, message: &str) -> Self {
+        let mut listener = Self::connect(stage, query);
+        assert!(listener.head.starts_with("HTTP/1.1 200 "), "{}", listener.head);
+        assert_eq!(listener.lines(), ["retry: 3000"]);
+        assert_eq!(listener.expect("status")["message"], message);
+        listener
+    }
+}
+
+fn value(value: f64) -> String {
+    json!({ "value": value }).to_string()
+}
+
+fn clients(stage: &Stage, expected: u64) {
+    stage.get_until("/api/stats", |reply| reply.json()["clients"] == expected);
+}
+
+#[test]
+fn a_reading_is_pushed_as_an_event() {
+    let stage = Stage::start();
+    let mut listener = Listener::begun(&stage, "", "connected");
+    let head = listener.head.to_lowercase();
+    for line in [
+        "content-type: text/event-stream",
+        "cache-control: no-store",
+        "x-accel-buffering: no",
+        "transfer-encoding: chunked",
+    ] {
+        assert!(head.contains(&format!("{line}\r\n")), "{line} is missing in {head}");
+    }
+    assert!(!head.contains("content-encoding"), "{head}");
+    let payload = "{\"value\":21.5,\"unit\":\"°C\",\"metadata\":{\"a\":\n1,\r\n\"b\":\"x\\ny\"}}";
+    stage.append(1, 1, &[("sensors/kitchen/temperature", payload)]);
+    let update = listener.expect("sensor_update");
+    assert_eq!((&update["sensor_id"], &update["value"]), (&json!("kitchen"), &json!(21.5)));
+    assert_eq!(update["metadata"], json!({"a": 1, "b": "x\ny"}));
+    assert!(update["position"].as_str().unwrap().starts_with("1:"), "{update}");
+}
+
+#[test]
+fn parameters_choose_what_is_told() {
+    let stage = Stage::start();
+    let mut every = Listener::begun(&stage, "?sensors=a,room/*&every", "subscribed");
+    let mut batch = Listener::begun(&stage, "?sensors=b&batch=true&max_hz=2", "subscribed");
+    let values: Vec<String> = (1..=100).map(|n| value(f64::from(n))).collect();
+    let topics: Vec<_> = values.iter().flat_map(|it| [("s/b/t", &**it), ("s/a/t", it)]).collect();
+    stage.append(0, 1, &topics);
+    let shown: Vec<f64> =
+        (1..=100).map(|_| every.expect("sensor_update")["value"].as_f64().unwrap()).collect();
+    assert_eq!(shown, (1..=100).map(f64::from).collect::<Vec<_>>());
+    let updates = batch.expect("sensor_updates");
+    assert_eq!(
+        (&updates["readings"][0]["value"], &updates["conflated"]),
+        (&json!(100.0), &json!(99))
+    );
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_before_it_begins() {
+    let stage = Stage::start();
+    for (query, said) in [
+        ("max_hz=100", "`max_hz` is 100; allowed: 0.1 to 60"),
+        ("max_hz=fast", "parameter `max_hz` is \"fast\"; allowed: a number"),
+        ("every=1", "parameter `every` is \"1\"; allowed: true, false"),
+        ("sensors=a*b", "a * before its end"),
+        ("sensors=a,,b", "0 bytes; allowed: 1 to 129"),
+        ("sensor=a", "unknown parameter `sensor`; allowed: sensors, max_hz, every, batch"),
+    ] {
+        let reply = stage.get(&format!("/api/stream?{query}"));
+        assert_eq!(reply.status, 400, "{query}");
+        let error = reply.json()["error"].as_str().unwrap().to_owned();
+        assert!(error.contains(said), "{query}: {error}");
+    }
+    assert_eq!(stage.ask("GET", "/api/stream", &[], "").status, 401);
+    let token = format!("Bearer {TOKEN}");
+    let foreign = [("Authorization", &*token), ("Origin", "http://elsewhere")];
+    assert_eq!(stage.ask("GET", "/api/stream", &foreign, "").status, 403);
+}
+
+#[test]
+fn only_the_head_takes_no_place() {
+    let stage = Stage::start();
+    let token = format!("Bearer {TOKEN}");
+    let reply = stage.ask("HEAD", "/api/stream", &[("Authorization", &token)], "");
+    assert_eq!((reply.status, &*reply.headers["content-type"]), (200, "text/event-stream"));
+    assert_eq!(stage.get("/api/stats").json()["clients"], 0);
+}
+
+#[test]
+fn who_leaves_gives_the_place_back() {
+    let stage = Stage::start();
+    let mut stays = Listener::begun(&stage, "", "connected");
+    let leaves = Listener::begun(&stage, "", "connected");
+    clients(&stage, 2);
+    drop(leaves);
+    clients(&stage, 1);
+    stage.append(0, 1, &[("s/a/t", &value(1.0))]);
+    assert_eq!(stays.expect("sensor_update")["value"], 1.0);
+    drop(stays);
+    clients(&stage, 0);
+}
+
+#[test]
+fn the_end_is_told_with_its_reason() {
+    let mut stage = Stage::start();
+    let mut listener = Listener::begun(&stage, "", "connected");
+    stage.stop();
+    assert_eq!(listener.expect("end"), json!({"reason": "stopping"}));
+    assert!(!listener.read(), "{}", listener.text);
+}
