@@ -30,7 +30,7 @@ fn a_published_reading_is_a_row_and_in_its_history_within_two_seconds() {
         (&row["last_value"], &row["unit"], &row["count"]),
         (&json!(21.5), &json!("°C"), &json!(1))
     );
-    assert_eq!((&row["stddev"], &row["status"]), (&json!(null), &json!(null)));
+    assert_eq!((&row["stddev"], &row["status"]), (&json!(null), &json!("online")));
     assert_eq!(readings.len(), 1);
     assert_eq!(readings[0]["value"], 21.5);
     let all = streamgauge.json("/api/sensors");
@@ -57,7 +57,7 @@ fn the_documented_message_is_stored_and_returned_as_it_was_sent() {
         "sensor_id": "temp_01", "sensor_type": "temperature", "unit": "°C",
         "location": "Room A", "metadata": {"calibrated": true}, "min_value": 23.5,
         "max_value": 23.5, "avg_value": 23.5, "stddev": null, "count": 1, "last_value": 23.5,
-        "last_reading": row["last_reading"], "status": null
+        "last_reading": row["last_reading"], "status": "online"
     });
     assert_eq!(row, expected);
     assert_eq!(instant(&row["last_reading"]), instant(&json!("2024-01-01T12:00:00Z")));
