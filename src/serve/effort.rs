@@ -34,7 +34,7 @@ pub(super) fn measured<F: Future>(inner: F) -> impl Future<Output = (F::Output, 
 }
 
 /// The processor time of this thread (clock_gettime(3), `CLOCK_THREAD_CPUTIME_ID`).
-fn thread_time() -> Duration {
+pub(super) fn thread_time() -> Duration {
     // Never negative: the time counts from the thread's start.
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::effort::measured;
+use super::live::Stats;
 use super::readiness;
 use super::service::Service;
 use super::table::{Part, Rows};
@@ -31,7 +32,13 @@ const JUDGED_MAX: usize = 10_000;
 
 /// Looks after the table until the room stops.
 pub(super) async fn keep_fresh(service: Arc<Service>, part: readiness::Part) {
-    let mut refresher = Refresher { service: service.clone(), known: Vec::new(), scan: 0 };
+    let mut refresher = Refresher {
+        service: service.clone(),
+        known: Vec::new(),
+        scan: 0,
+        stats: Stats::default(),
+        told: Duration::ZERO,
+    };
     let mut shards = service.deps.shards.clone();
     loop {
         let keys = shards.borrow_and_update().clone();
@@ -46,6 +53,8 @@ pub(super) async fn keep_fresh(service: Arc<Service>, part: readiness::Part) {
             () = service.stop.cancelled() => return,
             refreshed = measured(refresher.refresh(&keys)) => refreshed,
         };
+        // Redis has no part in telling.
+        let spent = spent + std::mem::take(&mut refresher.told) / SPENDERS;
         match refreshed {
             Ok(()) => part.ready(),
             Err(error) => {
@@ -82,6 +91,10 @@ struct Refresher {
     known: Vec<ShardVersion>,
     /// Number of the current scan.
     scan: u64,
+    /// Tells who wants to know what changed.
+    stats: Stats,
+    /// The processor time which that took in the last look.
+    told: Duration,
 }
 
 impl Refresher {
@@ -102,8 +115,9 @@ impl Refresher {
             }
         }
         self.judge(&clocks).await;
-        self.service.table.change(|rows| rows.as_of = Some(now)).await;
+        self.service.table.change(|rows| rows.complete(now)).await;
         self.service.metrics.statuses(self.service.table.read().statuses());
+        self.told = self.stats.tell(&self.service).await;
         Ok(())
     }
 

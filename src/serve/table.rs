@@ -39,6 +39,8 @@ pub(super) struct Rows {
     pub(super) as_of: Option<UnixMillis>,
     /// How often the table was changed.
     changes: u64,
+    /// How many looks at Redis were completed.
+    looks: u32,
     /// Who is quiet.
     watch: Watch,
     clocks: Clocks,
@@ -51,6 +53,8 @@ struct Row {
     parts: Vec<Part>,
     /// Stands for it in the watch.
     place: Place,
+    /// In which look it changed last.
+    changed: u32,
 }
 
 /// What one shard knows of a series; mostly the only one.
@@ -158,6 +162,40 @@ impl Rows {
             .map(|(series, row)| self.merge(series, row))
     }
 
+    /// The sensor of a name, or those whose id begins with it: every series after `after`, in
+    /// order, and how it is if it changed in a later look than `since`.
+    pub(super) fn span<'a>(
+        &'a self,
+        name: &'a str,
+        is_prefix: bool,
+        after: Option<&SeriesKey>,
+        since: u32,
+    ) -> impl Iterator<Item = (&'a SeriesKey, Option<Merged<'a>>)> {
+        let first = SeriesKey { sensor_id: name.into(), sensor_type: "".into() };
+        let from = match after.filter(|after| **after >= first) {
+            Some(after) => Bound::Excluded(after.clone()),
+            None => Bound::Included(first),
+        };
+        let fits = move |id: &str| if is_prefix { id.starts_with(name) } else { id == name };
+        self.series
+            .range((from, Bound::Unbounded))
+            .take_while(move |(series, _)| fits(&series.sensor_id))
+            .map(move |(series, row)| {
+                (series, (row.changed > since).then(|| self.merge(series, row)))
+            })
+    }
+
+    /// How many looks at Redis were completed.
+    pub(super) const fn looks(&self) -> u32 {
+        self.looks
+    }
+
+    /// A look is complete: everything is as it was then.
+    pub(super) fn complete(&mut self, now: UnixMillis) {
+        self.as_of = Some(now);
+        self.looks += 1;
+    }
+
     /// When a series was last measured; `None` when it is not known.
     pub(super) fn last_at(&self, series: &SeriesKey) -> Option<UnixMillis> {
         last_at(&self.series.get(series)?.parts)
@@ -188,15 +226,20 @@ impl Rows {
         if !self.series.contains_key(&series) && self.sensor(&series.sensor_id).next().is_none() {
             self.sensors += 1;
         }
+        let look = self.looks + 1;
         let row = self.series.entry(series).or_insert_with_key(|series| Row {
             parts: Vec::new(),
             place: self.watch.begin(series.field(), heard(std::slice::from_ref(&part))),
+            changed: look,
         });
         let parts = &mut row.parts;
         let is_first = match parts.binary_search_by_key(&part.shard, |part| part.shard) {
             Ok(place) => {
                 let known = &mut parts[place];
                 let is_first = known.seen != part.seen;
+                if known.state != part.state || part.attributes.is_some() {
+                    row.changed = look;
+                }
                 let is_same = known.state.number == part.state.number;
                 let attributes = part.attributes.or(known.attributes.take().filter(|_| is_same));
                 *known = Part { attributes, ..part };
@@ -206,6 +249,7 @@ impl Rows {
                 *self.parts.entry(part.shard).or_default() += 1;
                 parts.reserve_exact(1);
                 parts.insert(place, part);
+                row.changed = look;
                 true
             }
         };
@@ -219,7 +263,7 @@ impl Rows {
         if *parts <= met {
             return;
         }
-        let watch = &mut self.watch;
+        let (watch, look) = (&mut self.watch, self.looks + 1);
         self.series.retain(|_, row| {
             let before = row.parts.len();
             row.parts.retain(|part| part.shard != shard || part.seen == seen);
@@ -228,6 +272,7 @@ impl Rows {
                 watch.end(row.place);
             } else if row.parts.len() < before {
                 watch.heard(row.place, heard(&row.parts));
+                row.changed = look;
             }
             !row.parts.is_empty()
         });
@@ -246,10 +291,12 @@ impl Rows {
     /// those that turned, and whether nobody is left to be judged.
     pub(super) fn judge(&mut self, most: usize) -> (Vec<Turned>, bool) {
         let (turned, is_done) = self.watch.judge(&self.clocks, most);
-        let known = &self.series;
+        let (known, look) = (&mut self.series, self.looks + 1);
         let turned = turned.into_iter().filter_map(|(field, status)| {
             let series = SeriesKey::from_field(field)?;
-            let last_at = last_at(&known.get(&series)?.parts)?;
+            let row = known.get_mut(&series)?;
+            row.changed = look;
+            let last_at = last_at(&row.parts)?;
             Some(Turned { series, status, last_at })
         });
         (turned.collect(), is_done)
@@ -277,9 +324,9 @@ impl Rows {
         Merged { series, statistics, attributes, status }
     }
 
-    /// Forgets everything: the data set began anew.
+    /// Forgets everything but how many looks there were: the data set began anew.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self { looks: self.looks, ..Self::default() };
     }
 }
 

@@ -9,6 +9,7 @@ mod feed;
 mod hosts;
 mod kept;
 mod live;
+mod live_stats;
 mod pages;
 mod quiet;
 mod readings;

@@ -17,6 +17,7 @@ use super::frame::Frame;
 use super::hub::{Action, ClientId, Counts, Hub, Notice};
 use super::listen::{Attention, Heard, ShardRound, follow};
 use super::member::Room;
+use super::stats;
 use super::subscription::{Addition, Entries};
 use crate::serve::quiet::Turned;
 use crate::serve::service::Service;
@@ -76,6 +77,7 @@ pub(super) enum Command {
     Leave {
         id: ClientId,
     },
+    Stats(stats::Asked),
     /// Series are heard again, late, or offline.
     Turned(Vec<Turned>),
     /// The data set is another one.
@@ -221,6 +223,7 @@ impl Desk {
                 self.queues.remove(&id);
                 self.hub.leave(id);
             }
+            Command::Stats(asked) => self.hub.stats(asked, &mut actions),
             Command::Turned(turned) => {
                 for one in turned {
                     let frame = event::sensor_status(&one);

@@ -11,7 +11,7 @@ use super::event;
 use super::frame::Frame;
 use super::hub::{Action, ClientId};
 use super::lane::Lane;
-use super::member::{Behind, Member, Room};
+use super::member::{Behind, Member, Room, Stats};
 use super::missed::{Item, Key, Missed};
 use super::shown::Shown;
 use super::subscription::{Pace, Subscription};
@@ -200,6 +200,7 @@ impl Group {
     pub(super) fn admit(&mut self, mover: Mover) {
         let Mover { mut member, missed, lost } = mover;
         member.room = if self.wants_every() { Room::EVERY } else { Room::CONFLATED };
+        member.stats = Stats::Whole;
         if let Some(behind) = &mut member.behind {
             behind.since = self.missed.next();
             behind.told = self.told.wrapping_sub(lost);

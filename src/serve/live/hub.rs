@@ -25,6 +25,7 @@ use super::missed::{Item, Key};
 use super::slots::Slots;
 use super::subscription::{Addition, Entries, Subscription};
 
+mod statistics;
 mod telling;
 
 pub(super) use telling::Notice;

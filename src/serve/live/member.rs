@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::frame::Frame;
 use super::hub::{Action, ClientId};
 
-/// What waits for one client, at most, and one frame more.
+/// What waits for one client, at most, and one frame, or the statistics of one look, more.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
     pub(super) bytes: usize,
@@ -34,6 +34,17 @@ pub(super) struct Behind {
     pub(super) progress_at: Duration,
 }
 
+/// Which statistics a member is told, if its group wants any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stats {
+    /// Everything, as soon as that begins: it has just come, or it had no room.
+    Whole,
+    /// Everything, which has begun, and what changes meanwhile.
+    Coming,
+    /// What changes.
+    Changes,
+}
+
 /// One client in its group.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
@@ -48,6 +59,7 @@ pub(super) struct Member {
     /// It has just come, and may say what it wants before it is told everything.
     pub(super) is_held: bool,
     pub(super) behind: Option<Behind>,
+    pub(super) stats: Stats,
     /// It stands in the hub's list of those to be looked at.
     pub(super) is_watched: bool,
 }
@@ -63,6 +75,7 @@ impl Member {
             frames_ever: 0,
             is_held: false,
             behind: None,
+            stats: Stats::Whole,
             is_watched: false,
         }
     }
@@ -72,6 +85,12 @@ impl Member {
         !self.is_held
             && self.queued_bytes < self.room.bytes
             && self.queued_frames < self.room.frames
+    }
+
+    /// Whether so many frames that belong together may go into its queue, which then has more bytes
+    /// than it should by all of them at most.
+    pub(super) const fn has_room_for(&self, frames: usize) -> bool {
+        self.queued_bytes < self.room.bytes && self.queued_frames + frames <= self.room.frames
     }
 
     /// Puts a frame into its queue.

@@ -29,6 +29,7 @@ mod rate;
 mod seat;
 mod shown;
 mod slots;
+mod stats;
 mod subscription;
 mod wish;
 
@@ -38,4 +39,5 @@ pub(super) use frame::Frame;
 pub(super) use hub::Counts;
 pub(super) use rate::Rate;
 pub(super) use seat::Seat;
+pub(super) use stats::Stats;
 pub(super) use wish::Wish;

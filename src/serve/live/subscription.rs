@@ -128,6 +128,25 @@ impl Subscription {
         self.entries.iter().map(|(entry, pace)| (&**entry, *pace))
     }
 
+    /// Names and whether they are prefixes, in order; no sensor has two of them.
+    pub(super) fn spans(&self) -> Vec<(&str, bool)> {
+        let of = |(entry, _)| match str::strip_suffix(entry, '*') {
+            Some(prefix) => (prefix, true),
+            None => (entry, false),
+        };
+        let mut spans: Vec<(&str, bool)> = self.entries().map(of).collect();
+        spans.sort_unstable_by_key(|(name, is_prefix)| (*name, !is_prefix));
+        let mut widest: Option<&str> = None;
+        spans.retain(|(name, is_prefix)| {
+            let stays = widest.is_none_or(|widest| !name.starts_with(widest));
+            if stays && *is_prefix {
+                widest = Some(name);
+            }
+            stays
+        });
+        spans
+    }
+
     /// The most generous pace of all entries that fit; `None` when none does.
     pub(super) fn pace(&self, sensor_id: &str) -> Option<Pace> {
         let by_id = self.entries.get(sensor_id).copied();
@@ -191,6 +210,13 @@ mod tests {
         let some = added(&Subscription::default(), &["a", "a*", "*"], 10.0).unwrap();
         let rest = some.without(&entries(&["*", "b"]).unwrap());
         assert_eq!(rest, added(&Subscription::default(), &["a", "a*"], 10.0).unwrap());
+    }
+
+    #[test]
+    fn spans_lie_apart_and_in_order() {
+        let some = added(&Subscription::default(), &["b", "a*", "a!", "ab", "abc*", "c"], 1.0);
+        assert_eq!(some.unwrap().spans(), [("a", true), ("b", false), ("c", false)]);
+        assert_eq!(Subscription::everything().spans(), [("", true)]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::stream::{EntryId, Position};
 mod always;
 mod backpressure;
 mod removal;
+mod statistics;
 
 const A: ClientId = ClientId(1);
 const B: ClientId = ClientId(2);
