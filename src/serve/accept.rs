@@ -9,7 +9,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,10 @@ use super::service::Service;
 
 /// Connections at a time: the 10,000 WebSockets of design §10, and room for requests.
 const CONNECTIONS_MAX: usize = 12_288;
+/// Connections that wait to be accepted; the system cuts it to `net.core.somaxconn`. After a
+/// restart ten thousand pages come back at once, and whom the backlog does not hold tries again
+/// only after a second or more.
+const BACKLOG: u32 = 4096;
 /// Request heads: 64 headers and 16 KiB (reliability §5).
 const HEADERS_MAX: usize = 64;
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -60,7 +64,7 @@ impl Server {
         let public = config.public_url.as_deref().map(PublicUrl::parse).transpose()?;
         let address = config.address;
         let bind = |cause| Error::Bind { address, cause };
-        let listener = TcpListener::bind(address).await.map_err(bind)?;
+        let listener = listen(address).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
         Ok(Self { config, public, listener, address })
     }
@@ -110,6 +114,14 @@ impl Server {
             tracing::warn!(left = tasks.len(), "connections did not finish in time");
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A port whose old connections are still remembered can be taken again.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 async fn accept(listener: &TcpListener, service: &Arc<Service>) {

@@ -52,7 +52,13 @@ pub struct ServeConfig {
     pub retentions: Retentions,
     /// The topics that the doors take in, to say why one is not.
     pub topics: TopicFilters,
+    /// Clients over WebSockets and server-sent events at a time; one more is answered 503.
+    pub live_clients_max: u64,
 }
+
+/// The 10,000 clients of design §10 and some; below the 12,288 connections of a process, so that
+/// requests are answered however many listen.
+pub const LIVE_CLIENTS_MAX: u64 = 12_000;
 
 /// Where devices reach this process's listener.
 #[derive(Clone, Debug, PartialEq, Eq)]

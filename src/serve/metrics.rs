@@ -24,6 +24,7 @@ pub(super) struct Metrics {
     connections: Arc<Level>,
     /// Over a WebSocket, or as server-sent events.
     clients: Arc<Level>,
+    clients_refused: Counter,
     #[cfg(feature = "socketio")]
     socketio_clients: Arc<Level>,
     /// Files that are being sent.
@@ -57,6 +58,7 @@ impl Metrics {
             behind: counter!("streamgauge_live_clients_behind_total"),
             connections: level(gauge!("streamgauge_http_connections")),
             clients: level(gauge!("streamgauge_websocket_clients")),
+            clients_refused: counter!("streamgauge_live_clients_refused_total"),
             #[cfg(feature = "socketio")]
             socketio_clients: level(gauge!("streamgauge_socketio_clients")),
             files: level(gauge!("streamgauge_http_files")),
@@ -101,9 +103,13 @@ impl Metrics {
         Held::new(&self.connections)
     }
 
-    /// A client over a WebSocket, or of server-sent events.
-    pub(super) fn client_connected(&self) -> Held {
-        Held::new(&self.clients)
+    /// A client over a WebSocket, or of server-sent events, unless so many are there already.
+    pub(super) fn client_connected(&self, most: u64) -> Option<Held> {
+        let held = Held::below(&self.clients, most);
+        if held.is_none() {
+            self.clients_refused.increment(1);
+        }
+        held
     }
 
     /// A client of Socket.IO, whatever it is connected with.

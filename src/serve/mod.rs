@@ -40,6 +40,6 @@ mod view;
 mod ws;
 
 pub use accept::Server;
-pub use config::{AuthMode, Deps, ListenerInfo, ServeConfig};
+pub use config::{AuthMode, Deps, LIVE_CLIENTS_MAX, ListenerInfo, ServeConfig};
 pub use error::Error;
 pub use readiness::{Health, Level, Part, Readiness};

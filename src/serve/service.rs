@@ -22,7 +22,7 @@ use super::error::Fault;
 use super::host::HostRules;
 use super::http::topics::Memory;
 use super::live::Door;
-use super::metrics::Metrics;
+use super::metrics::{Held, Metrics};
 use super::query::Query;
 use super::rates::Rates;
 use super::router::{self, Access, Found, Route};
@@ -123,6 +123,15 @@ impl Service {
         answer::protect(&mut answer);
         self.metrics.answered(answer.status());
         answer
+    }
+
+    /// A place for one more live client; to be taken before it is told that it has one.
+    pub(super) fn live_place(&self) -> Result<Held, Fault> {
+        let place = self.metrics.client_connected(self.config.live_clients_max);
+        place.ok_or(Fault::Unavailable {
+            outside: "as many live clients are connected as may be; try again in a moment",
+            inside: String::new(),
+        })
     }
 
     /// The shards' keys, once the data set is known.

@@ -51,12 +51,13 @@ pub struct Plan {
     pub auth: AuthMode,
     pub public_url: Option<String>,
     pub bind: &'static str,
+    pub live_clients_max: u64,
 }
 
 impl Default for Plan {
     fn default() -> Self {
         let auth = AuthMode::Token { token: TOKEN.to_owned() };
-        Self { auth, public_url: None, bind: "127.0.0.1:0" }
+        Self { auth, public_url: None, bind: "127.0.0.1:0", live_clients_max: 100 }
     }
 }
 
@@ -108,6 +109,7 @@ impl Stage {
             naive_time: NaiveTime::default(),
             retentions: RETENTIONS,
             topics: TopicFilters::parse("sensors/+/+,plant/#").expect("filters"),
+            live_clients_max: plan.live_clients_max,
         };
         let link = Link::new(stream::Server::new(&self.redis_url()).expect("an address of Redis"));
         let keys: Arc<[ShardKeys]> = keys().into();

@@ -5,7 +5,8 @@ use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, TOKEN};
+use crate::live::Browser;
+use crate::stage::{Plan, Stage, TOKEN};
 
 /// Somebody who listens.
 struct Listener {
@@ -172,4 +173,28 @@ fn the_end_is_told_with_its_reason() {
     stage.stop();
     assert_eq!(listener.expect("end"), json!({"reason": "stopping"}));
     assert!(!listener.read(), "{}", listener.text);
+}
+
+#[test]
+fn one_client_more_than_there_are_places_is_told_to_come_later() {
+    let stage = Stage::with(Plan { live_clients_max: 2, ..Plan::default() });
+    let mut browser = Browser::connect(&stage);
+    assert_eq!(browser.expect("status")["message"], "connected");
+    let listener = Listener::begun(&stage, "", "connected");
+    let token = format!("Bearer {TOKEN}");
+    let upgrade = [
+        ("Authorization", &*token),
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    for (path, headers) in [("/ws", &upgrade[..]), ("/api/stream", &upgrade[..1])] {
+        let reply = stage.ask("GET", path, headers, "");
+        assert_eq!((reply.status, &*reply.headers["retry-after"]), (503, "1"), "{path}");
+        assert!(reply.json()["error"].as_str().unwrap().contains("live clients"), "{path}");
+    }
+    drop(listener);
+    clients(&stage, 1);
+    assert_eq!(Browser::connect(&stage).expect("status")["message"], "connected");
 }

@@ -24,6 +24,7 @@ use crate::serve::auth::Identity;
 use crate::serve::body::Pages;
 use crate::serve::error::Fault;
 use crate::serve::live::{Ending, Frame, Seat, Wish};
+use crate::serve::metrics::Held;
 use crate::serve::query::{Kind, Parameter, Query};
 use crate::serve::router::Reply;
 use crate::serve::service::{Asked, Service};
@@ -70,9 +71,11 @@ pub(in crate::serve) fn follow(service: &Arc<Service>, asked: Asked) -> Reply<'_
         if asked.parts.method == Method::HEAD {
             return Ok(event_stream(Box::pin(empty())));
         }
+        let open = service.live_place()?;
         let (pages, mut body) = mpsc::channel(1);
         let ((begun, answered), (ended, ending)) = (oneshot::channel(), oneshot::channel());
-        let client = Client { service: service.clone(), identity: asked.identity, pages };
+        let shared = service.clone();
+        let client = Client { service: shared, identity: asked.identity, pages, _open: open };
         service.tasks.spawn(async move {
             let ending = client.talk(wish, begun).await;
             // Who has gone misses nothing.
@@ -140,6 +143,7 @@ struct Client {
     service: Arc<Service>,
     identity: Identity,
     pages: mpsc::Sender<Bytes>,
+    _open: Held,
 }
 
 /// There is no good end, only reasons.
@@ -148,7 +152,6 @@ enum Never {}
 impl Client {
     /// Takes a place in the hub, says so, and hands pages over until one of both has enough.
     async fn talk(self, wish: Option<Wish>, begun: oneshot::Sender<Result<(), Ending>>) -> Ending {
-        let _open = self.service.metrics.client_connected();
         let mut seat = match Seat::take(&self.service).await {
             Ok(seat) => seat,
             Err(ending) => {

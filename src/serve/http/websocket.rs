@@ -21,6 +21,7 @@ const KEY_BYTES: usize = 24;
 pub(in crate::serve) fn upgrade(service: &Arc<Service>, asked: Asked) -> Reply<'_> {
     Box::pin(async move {
         let answer = handshake(&asked.parts)?;
+        let open = service.live_place()?;
         let identity = asked.identity;
         let mut parts = asked.parts;
         let place = parts.extensions.remove::<Arc<OwnedSemaphorePermit>>();
@@ -28,7 +29,7 @@ pub(in crate::serve) fn upgrade(service: &Arc<Service>, asked: Asked) -> Reply<'
         let shared = service.clone();
         service.tasks.spawn(async move {
             match upgrading.await {
-                Ok(upgraded) => ws::talk(shared, upgraded, identity, place).await,
+                Ok(upgraded) => ws::talk(shared, upgraded, identity, (place, open)).await,
                 // The client went away before it got the answer.
                 Err(error) => tracing::trace!(%error, "an upgrade was not finished"),
             }

@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use crate::serve::auth::Identity;
 use crate::serve::live::{Ending, Frame, Rate, Seat, Wish};
+use crate::serve::metrics::Held;
 use crate::serve::service::Service;
 
 /// The limits of reliability §5.
@@ -44,15 +45,15 @@ const FRAMES_PER_WRITE: usize = 64;
 
 type Socket = WebSocketStream<TcpStream>;
 
-/// Talks with one client until one of both has enough.
+/// Talks with one client until one of both has enough. It holds the places of the connection and
+/// of a live client for so long.
 pub(in crate::serve) async fn talk(
     service: Arc<Service>,
     upgraded: Upgraded,
     identity: Identity,
-    place: Option<Arc<OwnedSemaphorePermit>>,
+    places: (Option<Arc<OwnedSemaphorePermit>>, Held),
 ) {
-    let _place = place;
-    let _open = service.metrics.client_connected();
+    let _places = places;
     let ending = match Box::pin(open(&service, upgraded)).await {
         Ok((mut socket, mut seat)) => {
             let rate = Rate::new();
