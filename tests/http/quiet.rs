@@ -1,4 +1,4 @@
-//! Sensors that fall silent: what the API says of them.
+//! Sensors that fall silent: what the API says of them, and what browsers are told.
 
 use serde_json::{Value, json};
 use streamgauge::aggregate::interval::Interval;
@@ -8,6 +8,7 @@ use streamgauge::reading::{SeriesKey, UnixMillis};
 use streamgauge::statistic::Statistic;
 use streamgauge::stream::{EntryId, Position};
 
+use crate::live::Browser;
 use crate::stage::{Stage, keys};
 
 /// What Redis's clock says, in milliseconds.
@@ -77,6 +78,33 @@ fn a_sensor_that_is_heard_again_is_online() {
     wait_for(&stage, "/api/sensors/a", &json!({"a": "offline"}));
     put(&stage, "a", 1_000, 0);
     wait_for(&stage, "/api/sensors/a", &json!({"a": "online"}));
+}
+
+/// A sensor that was never seen is taken for online, so that it is news when it is not.
+#[test]
+fn browsers_that_want_the_sensor_are_told_once_when_it_turns() {
+    let stage = Stage::start();
+    wait_for(&stage, "/api/sensors", &json!({}));
+    let (mut all, mut other) = (Browser::connect(&stage), Browser::connect(&stage));
+    for browser in [&mut all, &mut other] {
+        browser.expect("status");
+    }
+    other.say("subscribe", json!({"sensors": ["oth*"]}));
+    assert_eq!(other.expect("status")["message"], "subscribed");
+    let told = |id: &str, status: &str| {
+        json!({
+            "sensor_id": id, "sensor_type": "t", "status": status,
+            "last_reading": "2024-01-01T12:00:00.000Z",
+        })
+    };
+    for (silence_ms, status) in [(45_000, "late"), (150_000, "offline"), (0, "online")] {
+        put(&stage, "a", 10_000, silence_ms);
+        assert_eq!(all.expect("sensor_status"), told("a", status));
+        wait_for(&stage, "/api/sensors/a", &json!({"a": status}));
+    }
+    put(&stage, "other", 10_000, 150_000);
+    assert_eq!(all.expect("sensor_status"), told("other", "offline"));
+    assert_eq!(other.expect("sensor_status"), told("other", "offline"), "and nothing of `a`");
 }
 
 /// The whole way: entries of the past, folded by the real aggregation.

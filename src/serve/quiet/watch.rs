@@ -8,7 +8,8 @@
 //! comes once a second makes a second fine enough.
 //!
 //! Of a series it takes 40 bytes, its name beside (some 32 with the allocation), and 4 to 8 in
-//! the calendar: about 80 MB for a million.
+//! the calendar, before what vectors keep in reserve. Measured with a million names of 25 bytes:
+//! 99 MB resident, 101 MB after each was heard and due three times.
 
 use std::collections::BTreeMap;
 
