@@ -54,7 +54,11 @@ impl Seat {
             service.door.tell(Command::Join { id, queue: sender, reply }).await;
             begun.await.map_err(|_ended| Ending::Stopping)
         };
-        in_time(service, joining).await?;
+        if let Err(ending) = in_time(service, joining).await {
+            // The hub may know of it already.
+            service.door.tell(Command::Leave { id }).await;
+            return Err(ending);
+        }
         Ok(Self {
             service: service.clone(),
             id,
