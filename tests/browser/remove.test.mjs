@@ -109,6 +109,9 @@ test('it goes though the socket does not tell of it', async () => {
 test('a card that somebody else removed goes, and comes back when it sends', async () => {
   await open();
   await cardOf(page, 'kitchen', 'temperature').waitFor();
+  // The cards ask for their past; of a sensor that is gone that would be a fault.
+  const cards = await page.locator('article').count();
+  await until(() => server.questions.length, (asked) => asked >= cards);
   server.forget('kitchen');
   server.send('sensor_removed', { sensor_id: 'kitchen' });
   await until(() => page.locator('article').count(), (n) => n === 1);
