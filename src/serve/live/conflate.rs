@@ -3,9 +3,11 @@
 //!
 //! It is safe when the first hundred messages of the topic, and all parsed since, named one and
 //! the same series, and nobody wants every reading of it. A topic that ever named a second series
-//! is parsed message by message. When a parsed message was older than what is shown, the topic's
-//! next round is parsed whole, because one of those left out may have been later. A state machine
-//! without runtime, clock or I/O.
+//! is parsed message by message. When a message that was taken for others is older than what is
+//! shown, or says nothing that can be shown, one of those left out may have been the one to show:
+//! the round is looked at again with this topic whole. After an old one the topic's next round is
+//! parsed whole, too; after one that says nothing its first hundred are counted anew. A state
+//! machine without runtime, clock or I/O.
 //!
 //! A round is walked backwards, and each message costs one look-up: what is decided of a topic
 //! stands with the topic, under the number of the round. At 250,000 messages a second that is
@@ -62,8 +64,12 @@ pub(super) struct Conflate {
     topics: Vec<Topic>,
     every: Every,
     seed: u64,
-    /// The number of the round, from 1.
+    /// The number of the look, from 1; a round may be looked at twice.
+    look: u64,
+    /// The first look at this round.
     round: u64,
+    /// A message that was taken for others was not the one to show.
+    misled: bool,
 }
 
 /// Where a topic that is remembered stands.
@@ -91,15 +97,24 @@ struct Topic {
     whole: bool,
     /// Somebody wants every reading of it.
     is_every: bool,
-    /// The last round in which its last message was taken for all of them.
+    /// The last look in which its last message was taken for all of them.
     taken_in: u64,
-    /// How many messages were left out in that round.
+    /// How many messages were left out in that look.
     replaced: u32,
-    /// The last round that was parsed whole.
+    /// The last look in which it was parsed whole, or is to be.
     whole_in: u64,
 }
 
 impl Topic {
+    /// Its message was not the one to show; whether others were left out for it in this look.
+    const fn mislead(&mut self, look: u64) -> bool {
+        let has_misled = self.taken_in == look && self.replaced > 0;
+        if has_misled {
+            self.whole_in = look;
+        }
+        has_misled
+    }
+
     const fn is_safe(&self) -> bool {
         self.series.is_some() && self.parsed >= PARSED_FIRST && !self.whole && !self.is_every
     }
@@ -109,7 +124,7 @@ impl Conflate {
     /// Knows no topic. `seed` is random.
     pub(super) fn new(seed: u64) -> Self {
         let (places, topics, every) = (HashTable::new(), Vec::new(), Every::default());
-        Self { places, topics, every, seed, round: 0 }
+        Self { places, topics, every, seed, look: 0, round: 0, misled: false }
     }
 
     /// From now on every reading of these entries is wanted.
@@ -125,23 +140,35 @@ impl Conflate {
 
     /// A round begins: messages of one shard that were read together.
     pub(super) const fn begin(&mut self) {
-        self.round += 1;
+        self.look += 1;
+        self.round = self.look;
+        self.misled = false;
+    }
+
+    /// Whether the round is to be looked at again, from the start: once, if at all. What was told
+    /// of it is void.
+    pub(super) const fn looks_again(&mut self) -> bool {
+        let is_again = self.misled && self.look == self.round;
+        if is_again {
+            self.look += 1;
+        }
+        is_again
     }
 
     /// Whether a message of the round is parsed. The last one is asked for first.
     pub(super) fn plan(&mut self, topic: &str) -> Plan {
         let Some(place) = self.find(topic) else { return Plan::Parse(None) };
         let known = &mut self.topics[place.0 as usize];
-        if known.is_safe() && known.whole_in != self.round {
-            if known.taken_in == self.round {
+        if known.is_safe() && known.whole_in < self.round {
+            if known.taken_in == self.look {
                 known.replaced += 1;
                 return Plan::LeaveOut;
             }
-            (known.taken_in, known.replaced) = (self.round, 0);
+            (known.taken_in, known.replaced) = (self.look, 0);
         } else {
             // Parsed whole this time; the next round is judged anew.
             known.whole = false;
-            known.whole_in = self.round;
+            known.whole_in = self.look;
         }
         Plan::Parse(Some(place))
     }
@@ -150,7 +177,7 @@ impl Conflate {
     /// round have been asked for.
     pub(super) fn replaced(&self, place: Option<Place>) -> u32 {
         let topic = place.and_then(|place| self.topics.get(place.0 as usize));
-        topic.filter(|known| known.taken_in == self.round).map_or(0, |known| known.replaced)
+        topic.filter(|known| known.taken_in == self.look).map_or(0, |known| known.replaced)
     }
 
     /// A message was parsed; it named a series and a time. Those of a round are told in order.
@@ -167,10 +194,22 @@ impl Conflate {
         };
         let known = &mut self.topics[place.0 as usize];
         known.parsed = known.parsed.saturating_add(1);
-        known.whole |= measured_at < known.latest;
+        if measured_at < known.latest {
+            known.whole = true;
+            self.misled |= known.mislead(self.look);
+        }
         known.latest = known.latest.max(measured_at);
         if known.series.as_ref().is_some_and(|only| only != series) {
             known.series = None;
+        }
+    }
+
+    /// A message was parsed and said nothing that can be shown.
+    pub(super) fn barren(&mut self, place: Option<Place>) {
+        let topic = place.and_then(|place| self.topics.get_mut(place.0 as usize));
+        if let Some(known) = topic {
+            known.parsed = 0;
+            self.misled |= known.mislead(self.look);
         }
     }
 
@@ -253,8 +292,28 @@ mod tests {
     fn after_an_old_message_one_round_is_parsed_whole() {
         let mut conflate = known("x", 200);
         conflate.parsed("x", None, &series("a"), UnixMillis(NOW.0 - 1));
+        assert!(!conflate.looks_again(), "nothing was left out");
         assert_eq!(plan(&mut conflate, &["x", "x", "x"]), [true; 3]);
         assert_eq!(plan(&mut conflate, &["x", "x", "x"]), [false, false, true]);
+    }
+
+    #[test]
+    fn a_round_in_which_the_last_was_not_the_one_to_show_is_looked_at_again() {
+        let old = |conflate: &mut Conflate| {
+            conflate.parsed("x", conflate.find("x"), &series("a"), UnixMillis(NOW.0 - 1));
+        };
+        let barren = |conflate: &mut Conflate| conflate.barren(conflate.find("x"));
+        let tales: [&dyn Fn(&mut Conflate); 2] = [&old, &barren];
+        for tell in tales {
+            let mut conflate = known("x", 200);
+            assert_eq!(plan(&mut conflate, &["x", "x"]), [false, true]);
+            tell(&mut conflate);
+            assert!(conflate.looks_again());
+            assert_eq!([(); 2].map(|()| conflate.plan("x")), [Plan::Parse(conflate.find("x")); 2]);
+            tell(&mut conflate);
+            assert!(!conflate.looks_again(), "all were looked at");
+            assert_eq!(plan(&mut conflate, &["x", "x"]), [true; 2], "and the next round is whole");
+        }
     }
 
     #[test]

@@ -97,21 +97,37 @@ impl Follower {
             }
             news.push(entry);
         }
-        for lookout in self.look_out(&news).iter().rev() {
-            if let Some(teller) = lookout.teller {
-                let told = lookout.message.control();
-                round.changes.extend(told.and_then(|told| self.heed(shard, teller, told, known)));
-            } else {
-                self.parse(shard, lookout, known, &mut round.changes);
-            }
+        self.conflate.begin();
+        let left_out = self.left_out;
+        self.look(shard, &news, known, &mut round.changes);
+        if self.conflate.looks_again() {
+            (self.left_out, round.changes) = (left_out, Vec::new());
+            self.look(shard, &news, known, &mut round.changes);
         }
         round
+    }
+
+    /// Looks at a round, once.
+    fn look(
+        &mut self,
+        shard: ShardId,
+        entries: &[&Entry],
+        known: &Known<'_>,
+        changes: &mut Vec<Change>,
+    ) {
+        for lookout in self.look_out(entries).iter().rev() {
+            if let Some(teller) = lookout.teller {
+                let told = lookout.message.control();
+                changes.extend(told.and_then(|told| self.heed(shard, teller, told, known)));
+            } else {
+                self.parse(shard, lookout, known, changes);
+            }
+        }
     }
 
     /// What is to be looked at, the last first: which messages of a topic are left out is decided
     /// from the end.
     fn look_out<'a>(&mut self, entries: &[&'a Entry]) -> Vec<Lookout<'a>> {
-        self.conflate.begin();
         let mut lookouts = Vec::new();
         for entry in entries.iter().rev() {
             for (message, index) in entry.messages().rev().zip((0..index_of(entry.len())).rev()) {
@@ -182,16 +198,17 @@ impl Follower {
         let Message { topic, payload, received_at, flags, .. } = lookout.message;
         let (first, replaced) = (changes.len(), self.conflate.replaced(lookout.known));
         // What is refused becomes a dead letter elsewhere; there is nothing to show of it.
-        let decoded = self.decoder.decode(&Input { topic, payload, received_at }, &mut |reading| {
-            let is_replay = flags.has(Flags::RETAINED);
-            if is_replay && !says_news(&reading, known) {
-                return;
-            }
-            let observed = observe(shard, lookout.position, &reading);
-            changes.push(Change::Reading(Observed { replaced, ..observed }));
-        });
-        if decoded.is_err() {
-            return;
+        let _refused =
+            self.decoder.decode(&Input { topic, payload, received_at }, &mut |reading| {
+                let is_replay = flags.has(Flags::RETAINED);
+                if is_replay && !says_news(&reading, known) {
+                    return;
+                }
+                let observed = observe(shard, lookout.position, &reading);
+                changes.push(Change::Reading(Observed { replaced, ..observed }));
+            });
+        if changes.len() == first {
+            self.conflate.barren(lookout.known);
         }
         for change in &changes[first..] {
             if let Change::Reading(one) = change {
@@ -239,129 +256,5 @@ fn series_of(reading: &Reading<'_>) -> SeriesKey {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stream::EntryId;
-
-    const SHARD: ShardId = ShardId(0);
-
-    fn entry(ms: u64, number: u64, messages: &[(&[u8], &[u8])]) -> Entry {
-        let header = format!("1 00000000000000ab {number} {} 1000 99", messages.len());
-        let mut pairs = vec![(b"@".to_vec(), header.into_bytes())];
-        pairs.extend(messages.iter().map(|(field, payload)| (field.to_vec(), payload.to_vec())));
-        Entry::new(EntryId { ms, seq: 0 }, pairs)
-    }
-
-    fn take(follower: &mut Follower, shard: ShardId, entries: &[Entry]) -> Round {
-        follower.take(shard, entries, &Known { last_at: &|_| None, home: &|_| SHARD })
-    }
-
-    fn readings(round: &Round) -> Vec<&Observed> {
-        let readings = round.changes.iter().filter_map(|change| match change {
-            Change::Reading(observed) => Some(observed),
-            Change::Removed { .. } => None,
-        });
-        readings.collect()
-    }
-
-    fn follower() -> Follower {
-        Follower::new(NaiveTime::default(), 7)
-    }
-
-    #[test]
-    fn resent_entries_are_skipped_and_gaps_are_noticed() {
-        let message: &[(&[u8], &[u8])] = &[(b"sensors/a/t", b"{\"value\":1}")];
-        let mut follower = follower();
-        let mut take = |ms, number| {
-            let round = take(&mut follower, SHARD, &[entry(ms, number, message)]);
-            (round.changes.len(), round.has_gap)
-        };
-        assert_eq!(take(1, 7), (1, false));
-        assert_eq!(take(2, 8), (1, false));
-        assert_eq!(take(3, 7), (0, false));
-        assert_eq!(take(4, 8), (0, false));
-        assert_eq!(take(5, 11), (1, true));
-        assert_eq!(take(6, 12), (1, false));
-    }
-
-    #[test]
-    fn refused_messages_are_passed_over_and_positions_are_theirs() {
-        let messages: &[(&[u8], &[u8])] = &[
-            (b"sensors/a/t", b"nonsense"),
-            (b"\0\x20\0\x01sensors/a/t", b"{\"value\":5}"),
-            (b"sensors/a/t", b"{\"value\":2,\"unit\":\"V\",\"metadata\":{\"k\":1}}"),
-        ];
-        let round = take(&mut follower(), SHARD, &[entry(9, 1, messages)]);
-        let [one] = readings(&round)[..] else { panic!("{round:?}") };
-        assert_eq!(one.value.to_bits(), f64::to_bits(2.0));
-        assert_eq!(one.position, Position { entry: EntryId { ms: 9, seq: 0 }, index: 2 });
-        assert_eq!(one.measured_at, UnixMillis(1000));
-        assert_eq!((&*one.attributes.unit, one.attributes.metadata.get()), ("V", "{\"k\":1}"));
-    }
-
-    #[test]
-    fn a_replay_is_shown_only_when_it_counts() {
-        let retained = b"\0\x02\0sensors/a/t";
-        let check = |payload: &str, last: Option<i64>, shown: usize| {
-            let entry = entry(1, 1, &[(retained, payload.as_bytes())]);
-            let known = Known { last_at: &|_| last.map(UnixMillis), home: &|_| SHARD };
-            let round = follower().take(SHARD, &[entry], &known);
-            assert_eq!(round.changes.len(), shown, "{payload} after {last:?}");
-        };
-        check(r#"{"value":1}"#, None, 1);
-        check(r#"{"value":1}"#, Some(500), 0);
-        check(r#"{"value":1,"timestamp":"1970-01-01T00:00:01Z"}"#, Some(999), 1);
-        check(r#"{"value":1,"timestamp":"1970-01-01T00:00:01Z"}"#, Some(1000), 0);
-    }
-
-    /// What a round says, in short.
-    fn said(round: &Round) -> Vec<String> {
-        let word = |change: &Change| match change {
-            Change::Reading(observed) => observed.value.to_string(),
-            Change::Removed { sensor_id } => format!("{sensor_id} removed"),
-        };
-        round.changes.iter().map(word).collect()
-    }
-
-    const DELETE: (&[u8], &[u8]) = (b"\0\x40\0", b"{\"delete\":\"a\"}");
-
-    #[test]
-    fn a_removal_keeps_its_place_among_the_readings() {
-        let (before, after): (&[u8], &[u8]) = (b"{\"value\":1}", b"{\"value\":2}");
-        let topic: &[u8] = b"sensors/a/t";
-        let mut entries = vec![entry(1, 1, &[(topic, before)]), entry(3, 2, &[(topic, after)])];
-        let control = Entry::new(
-            EntryId { ms: 2, seq: 0 },
-            vec![
-                (b"@".to_vec(), b"1 00000000000000cd 1 1 1000 1".to_vec()),
-                (DELETE.0.to_vec(), DELETE.1.to_vec()),
-            ],
-        );
-        entries.insert(1, control);
-        let round = take(&mut follower(), SHARD, &entries);
-        assert_eq!(said(&round), ["1", "a removed", "2"]);
-        // Of many messages of one topic the last is enough, and a removal is never left out.
-        let mut follower = follower();
-        for number in 1..=100 {
-            take(&mut follower, ShardId(5), &[entry(number, number, &[(topic, before)])]);
-        }
-        assert_eq!(said(&take(&mut follower, SHARD, &entries)), ["a removed", "2"]);
-    }
-
-    #[test]
-    fn a_removal_is_told_once_and_in_the_shard_of_the_sensor() {
-        let mut follower = follower();
-        let control = |number| [entry(number, number, &[DELETE])];
-        let known = |home: &dyn Fn(&str) -> ShardId, follower: &mut Follower, shard, number| {
-            let known = Known { last_at: &|_| None, home };
-            said(&follower.take(ShardId(shard), &control(number), &known)).len()
-        };
-        let second: &dyn Fn(&str) -> ShardId = &|_| ShardId(1);
-        assert_eq!(known(second, &mut follower, 0, 1), 0);
-        // The table may have lost the sensor meanwhile: what was decided first stays.
-        let other: &dyn Fn(&str) -> ShardId = &|_| ShardId(2);
-        assert_eq!(known(other, &mut follower, 1, 1), 1);
-        assert_eq!(known(other, &mut follower, 2, 1), 0);
-        assert_eq!(known(second, &mut follower, 1, 1), 0, "resent");
-    }
-}
+#[path = "follow_tests.rs"]
+mod tests;
