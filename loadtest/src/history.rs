@@ -14,8 +14,8 @@ use crate::options::HistoryOptions;
 use crate::past::{HOUR_MS, Past};
 use crate::process::{Meter, Process, aof_bytes, generator, redis_child};
 use crate::report::{Run, median};
-use crate::scenario::{binary, first_stats};
-use crate::server::{Start, Streamgauge, wait_until};
+use crate::scenario::first_stats;
+use crate::server::{Streamgauge, wait_until};
 
 /// Messages that may wait in the streams before the next round: what is published must not fill
 /// the memory that history is to have.
@@ -27,13 +27,7 @@ const LAG_MAX: u64 = 2_000;
 /// A server cannot be started or stopped, or the run cannot be carried out. A run that was carried
 /// out and found wrong is no error but has `failures`.
 pub fn history(options: &HistoryOptions) -> Result<Run> {
-    let binary = binary(options.streamgauge.as_deref())?;
-    let streamgauge = Streamgauge::start(&Start {
-        binary: &binary,
-        data_parent: options.data_dir.as_deref(),
-        environment: &options.environment,
-        broker: None,
-    })?;
+    let streamgauge = Streamgauge::start(&options.place, None)?;
     let mut run = measure(options, &streamgauge)
         .with_context(|| format!("streamgauge says:\n{}", streamgauge.log_tail()))?;
     if let Err(error) = streamgauge.stop() {
@@ -44,8 +38,7 @@ pub fn history(options: &HistoryOptions) -> Result<Run> {
 
 fn measure(options: &HistoryOptions, streamgauge: &Streamgauge) -> Result<Run> {
     let api = &streamgauge.api;
-    let patience = Duration::try_from_secs_f64(options.patience)
-        .with_context(|| format!("--patience {}", options.patience))?;
+    let patience = options.place.patience()?;
     first_stats(api, patience)?;
     let past = options.past(jiff::Timestamp::now().as_millisecond())?;
     let meter = Meter::start(processes(streamgauge.pid())?)?;
@@ -212,7 +205,7 @@ fn verify(
     run: &mut Run,
 ) -> Result<()> {
     let mut findings = Findings::default();
-    let patience = Duration::from_secs_f64(options.patience);
+    let patience = options.place.patience()?;
     wait_until(patience, || {
         findings = exported::statistics(api, past).unwrap_or_default();
         findings.right == u64::from(past.series)

@@ -1,7 +1,6 @@
 //! Measures Streamgauge: command line → runs → numbers and an exit code.
 
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
@@ -10,7 +9,7 @@ use anyhow::Result;
 use clap::Parser;
 use loadtest::ledger::Tally;
 use loadtest::machine::Machine;
-use loadtest::options::{Options, Place, Scenario, SinkOptions};
+use loadtest::options::{Keep, Options, Scenario, SinkOptions};
 use loadtest::process::{Spent, thread_cpu_seconds, usage};
 use loadtest::publisher::{Progress, publish};
 use loadtest::report::{Run, Summary};
@@ -34,23 +33,23 @@ fn main() -> ExitCode {
 
 /// Whether every run passed every check.
 fn measure(options: &Options) -> Result<bool> {
-    let outputs = outputs(&options.scenario);
+    let (name, keep) = named(&options.scenario);
     // Looked at first: a commit made during the run is not what ran.
-    let machine = outputs.record.map(|_| Machine::here(outputs.data_dir));
+    let machine = keep.record.as_ref().map(|_| Machine::here(keep.data_dir.as_deref()));
     let mut runs = Vec::new();
-    for number in 1..=outputs.runs {
+    for number in 1..=keep.runs {
         let run = run(&options.scenario, number)?;
         say(&run.text(number as usize))?;
         runs.push(run);
     }
-    let summary = Summary::new(outputs.name, runs);
+    let summary = Summary::new(name, runs);
     if summary.runs.len() > 1 {
         say(&summary.text())?;
     }
-    if let Some(path) = outputs.json {
+    if let Some(path) = &keep.json {
         record::json(&summary, path)?;
     }
-    if let (Some(results), Some(machine)) = (outputs.record, machine) {
+    if let (Some(results), Some(machine)) = (&keep.record, machine) {
         let directory = record::record(&summary, &machine, results)?;
         say(&format!("recorded in {}\n", directory.display()))?;
     }
@@ -104,59 +103,18 @@ fn sink(options: &SinkOptions) -> Result<Run> {
     })
 }
 
-/// What every scenario is asked besides its measuring.
-struct Outputs<'a> {
-    name: &'static str,
-    runs: u32,
-    data_dir: Option<&'a Path>,
-    json: Option<&'a Path>,
-    record: Option<&'a Path>,
-}
-
-fn outputs(scenario: &Scenario) -> Outputs<'_> {
-    let (name, run) = match scenario {
-        Scenario::Listener(options) => ("listener", &options.run),
-        Scenario::Subscriber(options) => ("subscriber", options),
-        Scenario::Broker(options) => ("broker", options),
-        Scenario::Overhead(options) => ("overhead", &options.run),
-        Scenario::Sink(options) => ("sink", &options.run),
-        Scenario::Latency(options) => return placed("latency", &options.place),
-        Scenario::Crowd(options) => return placed("crowd", &options.place),
-        Scenario::History(options) => {
-            return Outputs {
-                name: "history",
-                runs: options.runs,
-                data_dir: options.data_dir.as_deref(),
-                json: options.json.as_deref(),
-                record: options.record.as_deref(),
-            };
-        }
-        Scenario::Reference(options) => {
-            return Outputs {
-                name: "reference",
-                runs: options.runs,
-                data_dir: options.data_dir.as_deref(),
-                json: options.json.as_deref(),
-                record: options.record.as_deref(),
-            };
-        }
-    };
-    Outputs {
-        name,
-        runs: run.runs,
-        data_dir: run.data_dir.as_deref(),
-        json: run.json.as_deref(),
-        record: run.record.as_deref(),
-    }
-}
-
-fn placed<'a>(name: &'static str, place: &'a Place) -> Outputs<'a> {
-    Outputs {
-        name,
-        runs: place.runs,
-        data_dir: place.data_dir.as_deref(),
-        json: place.json.as_deref(),
-        record: place.record.as_deref(),
+/// The name of a scenario, and what becomes of it.
+fn named(scenario: &Scenario) -> (&'static str, &Keep) {
+    match scenario {
+        Scenario::Listener(options) => ("listener", &options.run.place.keep),
+        Scenario::Subscriber(options) => ("subscriber", &options.place.keep),
+        Scenario::Broker(options) => ("broker", &options.place.keep),
+        Scenario::Overhead(options) => ("overhead", &options.run.place.keep),
+        Scenario::Sink(options) => ("sink", &options.run.place.keep),
+        Scenario::Latency(options) => ("latency", &options.place.keep),
+        Scenario::Crowd(options) => ("crowd", &options.place.keep),
+        Scenario::History(options) => ("history", &options.place.keep),
+        Scenario::Reference(options) => ("reference", &options.keep),
     }
 }
 

@@ -1,7 +1,6 @@
 //! The command line.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -12,7 +11,9 @@ use crate::past::{HOUR_MS, Past};
 use crate::plan::{Length, Plan};
 
 mod live;
-pub use live::{CrowdOptions, LatencyOptions, OverheadOptions, Place};
+mod place;
+pub use live::{CrowdOptions, LatencyOptions, OverheadOptions};
+pub use place::{Keep, Place};
 
 /// Measures Streamgauge and checks every statistic afterwards.
 #[derive(Debug, Parser)]
@@ -83,27 +84,9 @@ pub struct RunOptions {
     /// What every sensor id begins with.
     #[arg(long, default_value = "s")]
     pub prefix: String,
-    /// How often to measure; the median is printed at the end.
-    #[arg(long, default_value_t = 1)]
-    pub runs: u32,
-    /// Seconds that aggregation may take to catch up, and /api/sensors to show it.
-    #[arg(long, default_value_t = 60.0)]
-    pub patience: f64,
-    /// The Streamgauge binary [default: beside this one].
-    #[arg(long)]
-    pub streamgauge: Option<PathBuf>,
-    /// Environment variable for the Streamgauge that is started; may be repeated.
-    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = pair)]
-    pub environment: Vec<(String, String)>,
-    /// Where fresh data directories are made; must be a real disk [default: /var/tmp].
-    #[arg(long)]
-    pub data_dir: Option<PathBuf>,
-    /// Write the results to this file as JSON.
-    #[arg(long)]
-    pub json: Option<PathBuf>,
-    /// Record command, machine, raw data and summary below this directory.
-    #[arg(long, value_name = "DIR")]
-    pub record: Option<PathBuf>,
+    /// Where, and what for.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// Options of the listener scenario.
@@ -173,18 +156,9 @@ pub struct ReferenceOptions {
     /// appendfsync.
     #[arg(long, value_enum, default_value_t)]
     pub fsync: Fsync,
-    /// How often to measure.
-    #[arg(long, default_value_t = 1)]
-    pub runs: u32,
-    /// Where a fresh data directory is made; must be a real disk [default: /var/tmp].
-    #[arg(long)]
-    pub data_dir: Option<PathBuf>,
-    /// Write the results to this file as JSON.
-    #[arg(long)]
-    pub json: Option<PathBuf>,
-    /// Record command, machine, raw data and summary below this directory.
-    #[arg(long, value_name = "DIR")]
-    pub record: Option<PathBuf>,
+    /// What becomes of it.
+    #[command(flatten)]
+    pub keep: Keep,
 }
 
 /// Options of the history scenario.
@@ -217,27 +191,9 @@ pub struct HistoryOptions {
     /// How often each question is asked; the median counts.
     #[arg(long, default_value_t = 11)]
     pub queries: u32,
-    /// How often to measure.
-    #[arg(long, default_value_t = 1)]
-    pub runs: u32,
-    /// Seconds that aggregation may take to catch up, at any time.
-    #[arg(long, default_value_t = 300.0)]
-    pub patience: f64,
-    /// The Streamgauge binary [default: beside this one].
-    #[arg(long)]
-    pub streamgauge: Option<PathBuf>,
-    /// Environment variable for the Streamgauge that is started; may be repeated.
-    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = pair)]
-    pub environment: Vec<(String, String)>,
-    /// Where a fresh data directory is made; must be a real disk [default: /var/tmp].
-    #[arg(long)]
-    pub data_dir: Option<PathBuf>,
-    /// Write the results to this file as JSON.
-    #[arg(long)]
-    pub json: Option<PathBuf>,
-    /// Record command, machine, raw data and summary below this directory.
-    #[arg(long, value_name = "DIR")]
-    pub record: Option<PathBuf>,
+    /// Where, and what for.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 impl HistoryOptions {
@@ -340,7 +296,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(options.reference, Some(Reference::Redis));
-        assert_eq!(options.run.environment, [("A".to_owned(), "b=c".to_owned())]);
+        assert_eq!(options.run.place.environment, [("A".to_owned(), "b=c".to_owned())]);
         let plan = options.run.plan(address("127.0.0.1:1883").unwrap()).unwrap();
         assert_eq!((plan.window, plan.qos, plan.rate), (7, Qos::AtMostOnce, None));
         assert_eq!(plan.length, Length::Messages(9));

@@ -19,7 +19,7 @@ const PIPELINE: u32 = 128;
 /// # Errors
 /// Redis is not installed or fails.
 pub fn measure(options: &ReferenceOptions) -> Result<Run> {
-    let directory = directory(options.data_dir.as_deref())?;
+    let directory = directory(options.keep.data_dir.as_deref())?;
     let socket = directory.path().join("redis.sock");
     let mut command = Command::new(installed("redis-server"));
     command.args(["--port", "0", "--save", "", "--unixsocket"]).arg(&socket);
@@ -80,6 +80,7 @@ fn requests_per_second(csv: &str) -> Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Keep;
 
     #[test]
     fn the_rate_is_found_in_the_table() {
@@ -97,10 +98,7 @@ mod tests {
             connections: 2,
             payload_bytes: 128,
             fsync: Fsync::Always,
-            runs: 1,
-            data_dir: None,
-            json: None,
-            record: None,
+            keep: Keep { runs: 1, data_dir: None, json: None, record: None },
         };
         let run = measure(&options).unwrap();
         assert!(run.acknowledged_per_second > 0.0);

@@ -1,6 +1,6 @@
 //! A run from its beginning to its verdict: start servers, publish, wait, compare, stop.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -8,13 +8,13 @@ use anyhow::{Context, Result};
 use crate::api::{Api, Stats};
 use crate::check::{Comparison, Findings};
 use crate::ledger::{Ledger, Tally};
-use crate::options::{ListenerOptions, Reference, ReferenceOptions, RunOptions, address};
+use crate::options::{Keep, ListenerOptions, Reference, ReferenceOptions, RunOptions, address};
 use crate::plan::Plan;
 use crate::process::{Meter, Process, aof_bytes, generator, redis_child};
 use crate::publisher::{Progress, Published, publish};
 use crate::reference;
 use crate::report::Run;
-use crate::server::{Mosquitto, Start, Streamgauge, wait_until};
+use crate::server::{Mosquitto, Streamgauge, wait_until};
 
 /// Where a run takes place.
 struct Stage<'a> {
@@ -70,8 +70,7 @@ pub(crate) fn here<T, End: FnOnce() -> Result<T>>(
     options: &RunOptions,
     beside: impl FnOnce(&Streamgauge) -> Result<End>,
 ) -> Result<(Run, T)> {
-    let binary = binary(options.streamgauge.as_deref())?;
-    let streamgauge = Streamgauge::start(&start(options, &binary))?;
+    let streamgauge = Streamgauge::start(&options.place, None)?;
     let stage = Stage {
         api: &streamgauge.api,
         streamgauge: Some(streamgauge.pid()),
@@ -92,7 +91,7 @@ fn elsewhere(options: &ListenerOptions, to: &str, http: &str, number: u32) -> Re
     let api = Api::new(http, options.token.clone());
     let mut plan = options.run.plan(address(to)?)?;
     plan.credentials = options.username.clone().zip(options.password.clone());
-    if options.run.runs > 1 {
+    if options.run.place.keep.runs > 1 {
         plan.prefix = format!("{}{number}-", options.run.prefix);
     }
     let mut known = None;
@@ -114,10 +113,9 @@ fn elsewhere(options: &ListenerOptions, to: &str, http: &str, number: u32) -> Re
 /// # Errors
 /// As [`listener`].
 pub fn subscriber(options: &RunOptions) -> Result<Run> {
-    let binary = binary(options.streamgauge.as_deref())?;
-    let mosquitto = Mosquitto::start(options.data_dir.as_deref())?;
+    let mosquitto = Mosquitto::start(options.place.keep.data_dir.as_deref())?;
     let broker = Some(mosquitto.address);
-    let streamgauge = Streamgauge::start(&Start { broker, ..start(options, &binary) })?;
+    let streamgauge = Streamgauge::start(&options.place, broker)?;
     let stage = Stage {
         api: &streamgauge.api,
         streamgauge: Some(streamgauge.pid()),
@@ -139,7 +137,7 @@ pub fn subscriber(options: &RunOptions) -> Result<Run> {
 /// # Errors
 /// mosquitto cannot be started or stopped, or publishing failed.
 pub fn broker(options: &RunOptions) -> Result<Run> {
-    let mosquitto = Mosquitto::start(options.data_dir.as_deref())?;
+    let mosquitto = Mosquitto::start(options.place.keep.data_dir.as_deref())?;
     let meter = Meter::start(vec![mosquitto.process(), generator()])?;
     let published = publish(&options.plan(mosquitto.address)?, &Progress::default())?;
     let mut run = published_run(&published);
@@ -155,42 +153,18 @@ fn stopped(streamgauge: Streamgauge, mut run: Run) -> Result<Run> {
     Ok(run)
 }
 
-fn start<'a>(options: &'a RunOptions, binary: &'a Path) -> Start<'a> {
-    Start {
-        binary,
-        data_parent: options.data_dir.as_deref(),
-        environment: &options.environment,
-        broker: None,
-    }
-}
-
-/// The Streamgauge to start: what is given, else the one beside this program.
-///
-/// # Errors
-/// This program does not know where it is.
-pub(crate) fn binary(given: Option<&Path>) -> Result<PathBuf> {
-    match given {
-        Some(path) => Ok(path.to_owned()),
-        None => Ok(std::env::current_exe()?.with_file_name("streamgauge")),
-    }
-}
-
 fn reference_options(options: &RunOptions, run: &Run) -> ReferenceOptions {
     ReferenceOptions {
         messages: run.messages,
         connections: options.connections,
         payload_bytes: options.payload_bytes,
         fsync: crate::options::Fsync::Always,
-        runs: 1,
-        data_dir: options.data_dir.clone(),
-        json: None,
-        record: None,
+        keep: Keep { runs: 1, json: None, record: None, ..options.place.keep.clone() },
     }
 }
 
 fn measure(stage: &Stage<'_>, plan: &Plan, options: &RunOptions) -> Result<Run> {
-    let patience = Duration::try_from_secs_f64(options.patience)
-        .with_context(|| format!("--patience {}", options.patience))?;
+    let patience = options.place.patience()?;
     let before = first_stats(stage.api, patience)?;
     // Only now, for a Redis that has answered is surely running.
     let meter = Meter::start(stage.processes()?)?;

@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::api::Api;
+use crate::options::Place;
 use crate::process::Process;
 
 /// Until a server answers: Redis loads nothing, the rest is starting processes.
@@ -165,19 +166,6 @@ impl Drop for Server {
     }
 }
 
-/// How to start Streamgauge.
-#[derive(Clone, Debug)]
-pub struct Start<'a> {
-    /// The binary.
-    pub binary: &'a Path,
-    /// Where its data directory is made; `/var/tmp` when absent.
-    pub data_parent: Option<&'a Path>,
-    /// Further environment variables.
-    pub environment: &'a [(String, String)],
-    /// Subscribe to this broker instead of listening.
-    pub broker: Option<SocketAddr>,
-}
-
 /// A Streamgauge of this run's own.
 #[derive(Debug)]
 pub struct Streamgauge {
@@ -192,31 +180,32 @@ pub struct Streamgauge {
 }
 
 impl Streamgauge {
-    /// Starts it and waits for `/readyz`.
+    /// Starts it and waits for `/readyz`; with a broker it subscribes there instead of listening.
     ///
     /// # Errors
     /// The binary is missing, ends at once, or does not become ready.
-    pub fn start(start: &Start<'_>) -> Result<Self> {
-        if !start.binary.exists() {
-            let path = start.binary.display();
+    pub fn start(place: &Place, broker: Option<SocketAddr>) -> Result<Self> {
+        let binary = place.binary()?;
+        if !binary.exists() {
+            let path = binary.display();
             bail!("{path} is missing: `cargo build --release` makes it, or give --streamgauge");
         }
-        let data = directory(start.data_parent)?;
+        let data = directory(place.keep.data_dir.as_deref())?;
         let (http, mqtt) = (free_address()?, free_address()?);
-        let mut command = Command::new(start.binary);
+        let mut command = Command::new(binary);
         forget_settings(&mut command);
         command
             .env("PORT", http.port().to_string())
             .env("STREAMGAUGE_DATA_DIR", data.path().join("data"))
             .env("STREAMGAUGE_API_TOKEN", TOKEN)
             .env("STREAMGAUGE_LOG", "warn");
-        match start.broker {
+        match broker {
             None => command.env("STREAMGAUGE_MQTT_LISTEN", mqtt.to_string()),
             Some(broker) => command
                 .env("MQTT_BROKER_HOST", broker.ip().to_string())
                 .env("MQTT_BROKER_PORT", broker.port().to_string()),
         };
-        command.envs(start.environment.iter().cloned());
+        command.envs(place.environment.iter().cloned());
         let mut server = Server::start("streamgauge", &mut command, data.path())?;
         let api = Api::new(&format!("http://{http}"), Some(TOKEN.to_owned()));
         server.wait_ready(|| api.is_ready())?;

@@ -11,8 +11,8 @@ use crate::history::wait_folded;
 use crate::options::Place;
 use crate::process::{Process, generator, redis_child, usage};
 use crate::report::Run;
-use crate::scenario::{binary, first_stats};
-use crate::server::{Start, Streamgauge};
+use crate::scenario::first_stats;
+use crate::server::Streamgauge;
 
 /// What every sensor id begins with.
 pub(super) const PREFIX: &str = "c";
@@ -28,14 +28,8 @@ impl Stage {
     pub(super) fn with(place: &Place, measure: impl FnOnce(&Self) -> Result<Run>) -> Result<Run> {
         // Before the server starts, for it inherits the limit.
         raise_descriptor_limit();
-        let patience = duration("--patience", place.patience)?;
-        let binary = binary(place.streamgauge.as_deref())?;
-        let streamgauge = Streamgauge::start(&Start {
-            binary: &binary,
-            data_parent: place.data_dir.as_deref(),
-            environment: &place.environment,
-            broker: None,
-        })?;
+        let patience = place.patience()?;
+        let streamgauge = Streamgauge::start(place, None)?;
         let stage = Self { streamgauge, patience };
         let measured = first_stats(&stage.streamgauge.api, patience).and_then(|_| measure(&stage));
         let log = || format!("streamgauge says:\n{}", stage.streamgauge.log_tail());

@@ -1,36 +1,8 @@
 //! Options of the scenarios with clients.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
-use super::{RunOptions, pair};
-
-/// Where a run takes place, and what becomes of its numbers.
-#[derive(Clone, Debug, Args)]
-pub struct Place {
-    /// How often to measure; the median is printed at the end.
-    #[arg(long, default_value_t = 1)]
-    pub runs: u32,
-    /// Seconds that anything awaited may take.
-    #[arg(long, default_value_t = 60.0)]
-    pub patience: f64,
-    /// The Streamgauge binary [default: beside this one].
-    #[arg(long)]
-    pub streamgauge: Option<PathBuf>,
-    /// Environment variable for the Streamgauge that is started; may be repeated.
-    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = pair)]
-    pub environment: Vec<(String, String)>,
-    /// Where a fresh data directory is made; must be a real disk [default: /var/tmp].
-    #[arg(long)]
-    pub data_dir: Option<PathBuf>,
-    /// Write the results to this file as JSON.
-    #[arg(long)]
-    pub json: Option<PathBuf>,
-    /// Record command, machine, raw data and summary below this directory.
-    #[arg(long, value_name = "DIR")]
-    pub record: Option<PathBuf>,
-}
+use super::{Place, RunOptions};
 
 /// Options of the latency scenario.
 #[derive(Clone, Debug, Args)]
