@@ -21,7 +21,7 @@ use crate::shard::{ShardCount, ShardId};
 /// Messages in one lot, and so in one stream entry (design §2.3).
 pub const LOT_MESSAGES_MAX: usize = 512;
 /// Bytes of topics and payloads in one lot; a single larger message has a lot of its own.
-const LOT_BYTES_MAX: usize = 1 << 20;
+pub(super) const LOT_BYTES_MAX: usize = 1 << 20;
 /// Emptied lots kept for reuse per shard: one in flight, one being filled, two to spare.
 const SPARE_LOTS_MAX: usize = 4;
 

@@ -7,6 +7,7 @@
 
 mod ack;
 mod credentials;
+pub mod edges;
 mod error;
 mod filter;
 mod intake;

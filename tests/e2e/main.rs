@@ -9,6 +9,7 @@
 
 mod support;
 
+mod backpressure;
 mod bad_messages;
 mod broker;
 mod commands;

@@ -35,6 +35,11 @@ impl Device {
         self.send(&packet);
     }
 
+    /// Publishes at QoS 0.
+    pub fn send_unacknowledged(&mut self, topic: &str, payload: &[u8]) {
+        self.send(&publish_unacknowledged(topic, payload));
+    }
+
     /// Whether the PUBACK of the last message came within `limit`.
     pub fn acknowledged(&mut self, limit: Duration) -> bool {
         let [high, low] = self.packet_id.to_be_bytes();
@@ -72,11 +77,20 @@ impl Device {
 
 /// A PUBLISH at QoS 1 (MQTT 3.1.1 §3.3).
 pub fn publish_packet(topic: &str, packet_id: u16, is_again: bool, payload: &[u8]) -> Vec<u8> {
+    packet(if is_again { 0x3A } else { 0x32 }, topic, &packet_id.to_be_bytes(), payload)
+}
+
+/// A PUBLISH at QoS 0.
+pub fn publish_unacknowledged(topic: &str, payload: &[u8]) -> Vec<u8> {
+    packet(0x30, topic, &[], payload)
+}
+
+fn packet(head: u8, topic: &str, packet_id: &[u8], payload: &[u8]) -> Vec<u8> {
     let mut body = u16::try_from(topic.len()).unwrap().to_be_bytes().to_vec();
     body.extend(topic.as_bytes());
-    body.extend(packet_id.to_be_bytes());
+    body.extend(packet_id);
     body.extend(payload);
-    let mut packet = vec![if is_again { 0x3A } else { 0x32 }];
+    let mut packet = vec![head];
     let mut rest = body.len();
     loop {
         // Seven bits a byte, low bits first (§2.2.3).

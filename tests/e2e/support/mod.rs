@@ -1,11 +1,12 @@
 //! The stage in two lines: `let stage = Stage::new(); let streamgauge = stage.start();`.
 //!
 //! [`stage`] says how a Streamgauge is started, [`streamgauge`] is one that runs, [`servers`] are
-//! the Redis and the broker it may be given, [`device`], [`load`] and [`numbered`] publish to it,
-//! [`http`] and [`history`] ask it.
+//! the Redis and the broker it may be given, [`device`], [`flood`], [`load`] and [`numbered`]
+//! publish to it, [`http`] and [`history`] ask it.
 
 pub mod at_rest;
 pub mod device;
+pub mod flood;
 pub mod history;
 pub mod http;
 pub mod load;
