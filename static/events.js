@@ -38,7 +38,7 @@ import { parsePosition } from './position.js';
  */
 
 /**
- * @typedef {{kind: 'hello', subscribed: boolean}
+ * @typedef {{kind: 'hello', subscribed: boolean, generation: string | null}
  *   | {kind: 'error', message: string}
  *   | {kind: 'readings', readings: Reading[]}
  *   | {kind: 'stats', rows: Row[], asOf: number | null}
@@ -185,7 +185,11 @@ function eventOf(name, data) {
     case 'sensor_removed':
       return { kind: 'removed', id: String(data.sensor_id) };
     case 'status':
-      return { kind: 'hello', subscribed: data.message === 'subscribed' };
+      return {
+        kind: 'hello',
+        subscribed: data.message === 'subscribed',
+        generation: typeof data.generation === 'string' ? data.generation : null,
+      };
     case 'error':
       return { kind: 'error', message: String(data.message) };
     case 'gap':

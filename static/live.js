@@ -82,6 +82,9 @@ export class Live {
       this.pushesStats ||= this.asking === 0;
       this.asking = Math.max(0, this.asking - 1);
     }
+    if (event.kind === 'hello' && this.steps.named(event.generation)) {
+      this.listener.onEvent({ kind: 'reset' });
+    }
     const torn = event.kind === 'lost' || event.kind === 'reset';
     if (torn && this.steps.disturbed(Date.now())) this.subscribe();
     // A server that refuses to subscribe pushes everything all the same.

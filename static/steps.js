@@ -5,7 +5,9 @@
  * 2. ask history for what is on show: it holds what is committed, and says up to where;
  * 3. drop what came live of that (`seam.js`).
  *
- * The steps are gone after each connection, after each `gap` and after each `reset`.
+ * The steps are gone after each connection, after each `gap` and after each `reset`. A `reset` that
+ * was told while the page was away is known by the name of the data set, which each answer to a
+ * subscription carries.
  *
  *     away ──opened──▶ subscribing ──granted──▶ flowing ──gap, reset──▶ resting
  *                          ▲                                              │
@@ -31,6 +33,22 @@ export class Steps {
     /** How many disturbances came in a row, and when the rest after the last one ends. */
     this.inRow = 0;
     this.dueAt = 0;
+    /** How the server called the data set last; null: it never did. @type {string | null} */
+    this.generation = null;
+  }
+
+  /**
+   * The server names its data set. After a `reset` that was told it is another name, too, and what
+   * came in between is dropped again: it may itself be of a data set that was replaced since.
+   *
+   * @param {string | null} name null: it does not say; '': it has none yet
+   * @returns {boolean} whether it is not the one that was shown
+   */
+  named(name) {
+    if (name === null) return false;
+    const isAnother = this.generation !== null && this.generation !== name;
+    this.generation = name;
+    return isAnother;
   }
 
   /** A connection stands: subscribe. @param {number} now ms */

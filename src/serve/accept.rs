@@ -19,6 +19,7 @@ use super::auth::Auth;
 use super::block_faults::BlockFaults;
 use super::config::{Deps, ServeConfig};
 use super::error::Error;
+use super::generation::Generation;
 use super::host::{HostRules, PublicUrl};
 use super::http::topics::Memory;
 use super::live::{self, Door};
@@ -94,6 +95,7 @@ impl Server {
             metrics: Metrics::new(),
             block_faults: BlockFaults::new(),
             topics: Memory::default(),
+            generation: Generation::new(),
             door,
             #[cfg(feature = "socketio")]
             socketio: super::socketio::Mount::new(),

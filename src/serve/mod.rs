@@ -15,6 +15,7 @@ mod body;
 mod config;
 mod effort;
 mod error;
+mod generation;
 mod hex;
 mod history;
 mod host;

@@ -141,6 +141,7 @@ impl Refresher {
 
     /// A data set that was lost and began anew has other series under the same numbers.
     async fn notice_new_generation(&mut self, versions: &[ShardVersion]) {
+        self.service.generation.learn(versions);
         let another = |(known, now): (&ShardVersion, &ShardVersion)| {
             !known.generation.is_empty() && known.generation != now.generation
         };

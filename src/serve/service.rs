@@ -19,6 +19,7 @@ use super::auth::{Auth, Identity};
 use super::block_faults::BlockFaults;
 use super::config::{Deps, ServeConfig};
 use super::error::Fault;
+use super::generation::Generation;
 use super::host::HostRules;
 use super::http::topics::Memory;
 use super::live::Door;
@@ -53,6 +54,8 @@ pub(super) struct Service {
     pub(super) block_faults: BlockFaults,
     /// What owners saw of topics, for whoever asks again within a second.
     pub(super) topics: Memory,
+    /// Which data set this is, for clients that were away.
+    pub(super) generation: Generation,
     /// Where WebSockets come into the hub.
     pub(super) door: Door,
     /// Where clients of Socket.IO are.

@@ -49,6 +49,8 @@ export class MockServer {
     /** What a deletion is answered with, and whether clients are told of it. */
     this.deletionStatus = 202;
     this.tellsOfDeletion = true;
+    /** The name of the data set. */
+    this.generation = 'one';
     /** Whether questions over the socket are answered. */
     this.answers = true;
   }
@@ -175,6 +177,12 @@ export class MockServer {
     for (const [key, list] of this.series) if (list[0].sensor_id === id) this.series.delete(key);
   }
 
+  /** Another data set begins, and nobody is told. */
+  replace(generation) {
+    this.series.clear();
+    this.generation = generation;
+  }
+
   async history(response, id, asked) {
     const type = asked.get('type');
     const lists = [...this.series.values()].filter((list) => list[0].sensor_id === id
@@ -261,7 +269,8 @@ export class MockServer {
 
   hello(client, message) {
     const position = `0:${Date.now()}-${this.sequence}.0`;
-    say(client, 'status', { message, position });
+    const { generation } = this;
+    say(client, 'status', message === 'unsubscribed' ? { message } : { message, position, generation });
   }
 }
 

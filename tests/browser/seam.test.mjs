@@ -32,6 +32,8 @@ const times = ({ rows }) => Array.from(rows.t.subarray(rows.from, rows.to));
 class Server {
   constructor(any, { conflates }) {
     Object.assign(this, { any, conflates, epoch: 0, time: 0, connected: false, frames: [] });
+    /** After which time each data set began. */
+    this.began = [0];
     this.empty();
   }
 
@@ -86,6 +88,7 @@ class Server {
   reset() {
     this.empty();
     this.epoch += 1;
+    this.began.push(this.time);
     if (!this.connected) return;
     // It goes on pushing, of what is stored now.
     this.subscribed = true;
@@ -95,7 +98,7 @@ class Server {
   subscribe() {
     this.subscribed = true;
     this.pushed = [...this.committed];
-    this.frames.push({ kind: 'subscribed' });
+    this.frames.push({ kind: 'subscribed', epoch: this.epoch });
   }
 
   cut() {
@@ -123,6 +126,8 @@ class Page {
     this.seam = new Seam(unasked, { most, flows: false });
     this.now = 0;
     this.questions = [];
+    /** Which data set the server named last. */
+    this.epoch = 0;
   }
 
   connect() {
@@ -149,7 +154,9 @@ class Page {
     if (!frame) return;
     if (frame.kind === 'reading') this.seam.take(frame.reading);
     if (frame.kind === 'gap') this.seam.part();
-    if (frame.kind === 'reset') {
+    if (frame.kind === 'subscribed') this.epoch = frame.epoch;
+    const isAnother = frame.kind === 'subscribed' && this.steps.named(`epoch ${frame.epoch}`);
+    if (frame.kind === 'reset' || isAnother) {
       this.seam.reset();
       this.seam.part();
     }
@@ -163,6 +170,11 @@ class Page {
 
   ask() {
     if (this.seam.wants) this.renew();
+  }
+
+  /** Somebody turns to a range. What was asked before any name was heard is of any data set. */
+  look() {
+    if (this.steps.generation !== null) this.renew();
   }
 
   renew() {
@@ -196,6 +208,8 @@ function run(seed, { conflates, most }) {
   const calm = seed % 2 === 0;
   const look = () => {
     const seen = times(page.seam.shown);
+    const [first = Infinity] = seen;
+    assert.ok(first > server.began[page.epoch], `seed ${seed}: ${first} is of another data set`);
     for (let i = 1; i < seen.length; i += 1) {
       assert.ok(seen[i - 1] < seen[i], `seed ${seed}: ${seen[i]} twice, or out of order`);
     }
@@ -210,7 +224,7 @@ function run(seed, { conflates, most }) {
     else if (dice < 88) page.arrive(any(page.questions.length || 1), any(4) === 0);
     else if (dice < 91) page.tick(any(3000));
     else if (dice < 93) page.connect();
-    else if (dice < 95) page.renew();
+    else if (dice < 95) page.look();
     else if (dice < 97) page.cut();
     else if (dice < 99) server.lose(any(2));
     else if (!calm) server.reset();
@@ -322,6 +336,18 @@ test('of one message several readings count, each once', () => {
     [false, true, true]);
   assert.deepEqual([takes(2, '0:1-2.0'), takes(4, '0:1-1.9'), takes(5, '1:1-0.0')],
     [false, false, true]);
+});
+
+test('a data set of another name is another one, and one without a name is any', () => {
+  const steps = new Steps();
+  const check = (name, expected) => assert.equal(steps.named(name), expected, `${name}`);
+  check(null, false);
+  check('one', false);
+  check(null, false);
+  check('one', false);
+  check('two', true);
+  check('', true);
+  check('two', true);
 });
 
 test('a first disturbance is answered at once, a row of them ever more slowly', () => {

@@ -227,13 +227,40 @@ fn gaps_are_told_and_resent_entries_are_not_shown() {
     assert_eq!(browser.expect("sensor_update")["value"], 3.0);
 }
 
+/// A data set of this name begins, or goes on under it.
+fn begin_data_set(stage: &Stage, generation: &str) {
+    stage.redis(redis::cmd("HSET").arg("{sg:0}m").arg("generation").arg(generation));
+    stage.redis(redis::cmd("HINCRBY").arg("{sg:0}m").arg("version").arg(1));
+}
+
+#[test]
+fn who_was_away_when_the_data_set_was_replaced_is_told_the_name_of_the_new_one() {
+    let stage = Stage::start();
+    begin_data_set(&stage, "one");
+    stage.put_series(0, 1, ("a", "t"), &[(1.0, 1000)]);
+    stage.get_until("/api/sensors/a", |reply| reply.status == 200);
+    for _ in 0..2 {
+        assert_eq!(Browser::connect(&stage).expect("status")["generation"], "one");
+    }
+    stage.redis(redis::cmd("FLUSHALL").arg("SYNC"));
+    begin_data_set(&stage, "two");
+    stage.get_until("/api/sensors/a", |reply| reply.status == 404);
+    let mut browser = Browser::connect(&stage);
+    assert_eq!(browser.expect("status")["generation"], "two");
+    browser.say("subscribe", json!({"sensors": ["a"]}));
+    // A reset that was just being told may stand before the answer.
+    let mut heard = browser.hear();
+    while heard.0 != "status" {
+        heard = browser.hear();
+    }
+    assert_eq!(heard.1["message"], "subscribed");
+    assert_eq!(heard.1["generation"], "two");
+}
+
 #[test]
 fn another_data_set_is_told_as_a_reset() {
     let stage = Stage::start();
-    let generation = |name: &str| {
-        stage.redis(redis::cmd("HSET").arg("{sg:0}m").arg("generation").arg(name));
-        stage.redis(redis::cmd("HINCRBY").arg("{sg:0}m").arg("version").arg(1));
-    };
+    let generation = |name| begin_data_set(&stage, name);
     generation("one");
     stage.put_series(0, 1, ("a", "t"), &[(1.0, 1000)]);
     stage.get_until("/api/sensors/a", |reply| reply.status == 200);

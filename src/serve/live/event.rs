@@ -65,15 +65,30 @@ pub(super) fn behind(conflated: u64) -> Frame {
     Frame::new("status", &Behind { message: "behind", conflated })
 }
 
-/// `status`.
-pub(super) fn status(message: &str, position: &str) -> Frame {
+/// `status` of a client that is told all it wants from `position` on, of the data set of this
+/// name: where it is another one than before, the client has missed a [`reset`].
+pub(super) fn begun(message: &str, position: &str, generation: &str) -> Frame {
     #[derive(Serialize)]
-    struct Status<'a> {
+    struct Begun<'a> {
         message: &'a str,
         position: &'a str,
+        generation: &'a str,
         version: &'static str,
     }
-    Frame::new("status", &Status { message, position, version: env!("CARGO_PKG_VERSION") })
+    let version = env!("CARGO_PKG_VERSION");
+    Frame::new("status", &Begun { message, position, generation, version })
+}
+
+/// `status` of a client that wants less from here on.
+pub(super) fn unsubscribed() -> Frame {
+    #[derive(Serialize)]
+    struct Unsubscribed {
+        message: &'static str,
+        position: &'static str,
+        version: &'static str,
+    }
+    let (message, version) = ("unsubscribed", env!("CARGO_PKG_VERSION"));
+    Frame::new("status", &Unsubscribed { message, position: "", version })
 }
 
 /// `sensor_status`.
@@ -117,7 +132,7 @@ pub(super) fn gap(shard: ShardId) -> Frame {
     Frame::new("gap", &Gap { shard: shard.0 })
 }
 
-/// `reset`.
+/// `reset`: the data set is another one, or Redis was started anew.
 pub(super) fn reset() -> Frame {
     #[derive(Serialize)]
     struct Reset {}

@@ -173,7 +173,7 @@ impl Seat {
         answer.await.map_err(|_ended| Ending::Stopping)?;
         let mut frames: Vec<Frame> = std::iter::from_fn(|| self.try_next()).collect();
         self.written(frames.len(), frames.iter().map(Frame::len).sum()).await;
-        frames.push(event::status("unsubscribed", ""));
+        frames.push(event::unsubscribed());
         Ok(frames)
     }
 
@@ -187,19 +187,21 @@ impl Seat {
         wanted: &Subscription,
     ) -> Result<Vec<Frame>, Ending> {
         let service = &self.service;
+        // Known after the client is: it is told of whatever reset comes later.
+        let generation = service.generation.name().await;
         if service.door.committed.until(reached, COMMIT_WAIT_MAX).await {
             let keys = service.deps.shards.borrow().clone();
             let whole = |entry| Position { entry, index: u32::MAX };
             let positions: Vec<_> =
                 keys.iter().zip(&**reached).map(|(keys, at)| (keys.shard, whole(*at))).collect();
-            return Ok(vec![event::status(message, &token(&positions))]);
+            return Ok(vec![event::begun(message, &token(&positions), &generation)]);
         }
         let (position, frames) =
             past(service, reached, wanted, self.batch).await.map_err(|error| {
                 tracing::debug!(%error, "a client cannot be shown its past");
                 Ending::TryAgain
             })?;
-        Ok([vec![event::status(message, &position)], frames].concat())
+        Ok([vec![event::begun(message, &position, &generation)], frames].concat())
     }
 }
 
