@@ -139,29 +139,33 @@ pub struct StoredLetter {
     pub position: String,
 }
 
-/// The newest dead letters of every shard, at most `count` of each, in no order between shards.
+/// Of each shard the newest dead letters that stand before an id (the newest of all for `None`), at
+/// most `count`, in the order of `asked`; the newest first.
+///
+/// A letter may take 66 KB, for topics are kept whole.
 ///
 /// # Errors
 /// [`Error::Redis`] when there is no answer.
 pub async fn dead_letters(
     link: &Link,
-    keys: &[ShardKeys],
+    asked: &[(&ShardKeys, Option<EntryId>)],
     count: usize,
-) -> Result<Vec<StoredLetter>, Error> {
+) -> Result<Vec<Vec<StoredLetter>>, Error> {
     type Stored = Vec<(String, Vec<(String, Vec<u8>)>)>;
-    let mut pipeline = Pipeline::with_capacity(keys.len());
-    for keys in keys {
-        pipeline.cmd("XREVRANGE").arg(&keys.dead_letters).arg("+").arg("-");
+    let mut pipeline = Pipeline::with_capacity(asked.len());
+    for (keys, before) in asked {
+        let from = before.map_or_else(|| "+".to_owned(), |id| format!("({id}"));
+        pipeline.cmd("XREVRANGE").arg(&keys.dead_letters).arg(from).arg("-");
         pipeline.arg("COUNT").arg(count);
     }
     let answers: Vec<Stored> = link.run_all(&pipeline).await?;
-    let mut letters = Vec::new();
-    for (keys, stored) in keys.iter().zip(answers) {
-        letters.extend(stored.into_iter().filter_map(|(id, fields)| {
+    let of_shard = |((keys, _), stored): (&(&ShardKeys, _), Stored)| {
+        let read = |(id, fields): (String, _)| {
             Some(letter(keys.shard, EntryId::parse(id.as_bytes())?, fields))
-        }));
-    }
-    Ok(letters)
+        };
+        stored.into_iter().filter_map(read).collect()
+    };
+    Ok(asked.iter().zip(answers).map(of_shard).collect())
 }
 
 fn letter(shard: ShardId, id: EntryId, fields: Vec<(String, Vec<u8>)>) -> StoredLetter {

@@ -4,6 +4,7 @@
 
 mod access;
 mod aggregator;
+mod dead_letters;
 mod deletion;
 mod feed;
 mod hosts;

@@ -17,6 +17,7 @@ use crate::reading::SeriesKey;
 use crate::refusal::Refusal;
 use crate::serve::answer;
 use crate::serve::error::Fault;
+use crate::serve::http::dead_letters;
 use crate::serve::query::{Kind, Parameter};
 use crate::serve::router::Reply;
 use crate::serve::service::{Asked, Service};
@@ -24,10 +25,8 @@ use crate::serve::table::Rows;
 use crate::serve::view::{Moment, SensorRow};
 use crate::shard::ShardCount;
 use crate::stream::ShardKeys;
-use crate::stream::catalogue::{self, StoredLetter};
+use crate::stream::catalogue::StoredLetter;
 
-/// As many as a shard keeps (design §5).
-const LETTERS_MAX: usize = 1000;
 /// Topics told that a text with wildcards would take.
 const MATCHES_MAX: usize = 10;
 
@@ -171,11 +170,10 @@ async fn last_letter(
     shard: Option<&ShardKeys>,
     topic: &str,
 ) -> Result<Option<StoredLetter>, Fault> {
-    let Some(keys) = shard else { return Ok(None) };
-    let keys = std::slice::from_ref(keys);
-    let letters = catalogue::dead_letters(&service.deps.link, keys, LETTERS_MAX).await;
-    let letters = letters.map_err(|error| Fault::redis(&error))?;
-    Ok(letters.into_iter().find(|letter| letter.topic == topic))
+    match shard {
+        Some(keys) => dead_letters::last_of(&service.deps.link, keys, topic).await,
+        None => Ok(None),
+    }
 }
 
 /// The series that a topic made; when it was never seen, those that its levels name.
