@@ -14,9 +14,6 @@ const WISH = { sensors: ['*'], batch: true, stats: true };
 /** A connection that said nothing for so long is knocked at: looked after so often. */
 const QUIET_MS = 2000;
 const LOOK_MS = 500;
-/** As long as statistics have not been pushed they are asked for, and so many rows may come a s. */
-const STATS_MS = 2500;
-const ROWS_PER_S = 1000;
 /** A connection that owes an answer for so long is replaced: three times what makes it stale. */
 const OWED_MS_MOST = 15_000;
 
@@ -35,7 +32,6 @@ const OWED_MS_MOST = 15_000;
  * @property {() => void} onJoin pushed to from now on, for the first time or again
  * @property {() => void} onPart not pushed to any more
  * @property {() => void} onLink `link()` may be another
- * @property {() => number} rows how many rows all statistics have
  */
 
 export class Live {
@@ -44,16 +40,10 @@ export class Live {
     this.listener = listener;
     this.pulse = new Pulse();
     this.steps = new Steps();
-    /** Statistics came that nobody had asked for: this server pushes them. */
-    this.pushesStats = false;
-    this.askedAt = 0;
-    /** Questions for statistics without an answer. */
-    this.asking = 0;
     this.socket = new Socket({
       onFrame: (text) => this.onFrame(text),
       onOpen: () => {
         this.pulse.reconnected();
-        this.asking = 0;
         this.steps.opened(Date.now());
         this.subscribe();
       },
@@ -69,7 +59,7 @@ export class Live {
   start() {
     addEventListener('online', () => this.socket.tryNow());
     document.addEventListener('visibilitychange', () => this.onVisible());
-    setInterval(() => this.look(), LOOK_MS);
+    setInterval(() => this.knock(QUIET_MS), LOOK_MS);
     this.socket.connect();
   }
 
@@ -78,10 +68,6 @@ export class Live {
     const event = decode(text);
     this.pulse.beat(Date.now(), event?.kind === 'readings' && event.readings.length > 0);
     if (!event) return;
-    if (event.kind === 'stats') {
-      this.pushesStats ||= this.asking === 0;
-      this.asking = Math.max(0, this.asking - 1);
-    }
     if (event.kind === 'hello' && this.steps.named(event.generation)) {
       this.listener.onEvent({ kind: 'reset' });
     }
@@ -104,25 +90,9 @@ export class Live {
     this.listener.onPart();
   }
 
-  /** What keeps a connection that looks alive from only looking so. */
-  look() {
-    if (this.pushesStats) this.knock(QUIET_MS);
-    else this.askStats();
-  }
-
-  askStats() {
-    const at = Date.now();
-    const rest = Math.max(STATS_MS, (this.listener.rows() / ROWS_PER_S) * 1000);
-    if (document.hidden || this.steps.state === 'away' || at - this.askedAt < rest) return;
-    this.askedAt = at;
-    this.asking += 1;
-    this.pulse.asked(at);
-    this.socket.send('request_all_stats', {});
-  }
-
   /**
-   * Asks something whose answer changes nothing, for browsers show a page no pings: to unsubscribe
-   * from nothing.
+   * Keeps a connection that looks alive from only looking so: asks something whose answer changes
+   * nothing, for browsers show a page no pings: to unsubscribe from nothing.
    * @param {number} quietMs not if a frame came less than this ago, or an answer is owed already
    */
   knock(quietMs) {

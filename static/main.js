@@ -45,7 +45,6 @@ class Page {
       onJoin: () => this.onJoin(),
       onPart: () => this.onPart(),
       onLink: () => this.drawLink(),
-      rows: () => this.catalogue.series.size,
     });
     const moment = () => ({ now: now(), connected: this.live.link().state === 'live' });
     this.topBar = new TopBar(() => this.redraw());

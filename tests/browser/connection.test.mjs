@@ -98,7 +98,7 @@ test('a quiet house is not called stale', async () => {
   server.publish({ ...KITCHEN, value: 22 });
   await page.waitForTimeout(8000);
   assert.equal(await role(page, 'connection').textContent(), 'Live');
-  // This server pushes statistics, so nothing is asked but whether it is there.
+  // Everything is pushed: nothing is asked but whether the server is there.
   const { length } = server.wishes;
   await until(() => server.wishes.slice(length), (wishes) => wishes.length > 0);
   assert.deepEqual(server.wishes.slice(length), [{ event: 'unsubscribe', sensors: [] }]);

@@ -260,8 +260,6 @@ export class MockServer {
           this.hello(client, 'subscribed');
         }
         if (event === 'unsubscribe' && this.answers) this.hello(client, 'unsubscribed');
-        if (event !== 'request_all_stats' || !this.answers) return;
-        say(client, 'sensor_stats', { sensors: this.rows(), next: null });
       });
       this.hello(client, 'connected');
     });
