@@ -2,7 +2,7 @@
 //!
 //! Each shard keeps its newest 1,000 in the order in which it set them aside, so that pages are
 //! walked in that order, merged over the shards. A letter keeps its topic whole, which may be
-//! 65,535 bytes; so an answer is bounded in bytes too, and no more is read at a time than is needed.
+//! 65,535 bytes; so an answer is bounded in bytes too, and little more is read than is shown.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -26,11 +26,11 @@ use crate::stream::{EntryId, Link, ShardKeys};
 /// As many as a shard keeps (design §5).
 const LETTERS_MAX: usize = 1000;
 const LETTERS_DEFAULT: usize = 100;
-/// Bytes of letters in one answer, or one letter; the largest that an owner writes is a tenth of it.
-/// A guess: 10,000 of the usual size.
+/// Bytes of letters in one answer, or one letter; the largest that an owner writes is a tenth of
+/// it. A guess: 10,000 of the usual size.
 const BYTES_MAX: usize = 4 << 20;
-/// Letters read from all shards at a time: 8 MiB where all of them are of the largest kind. A guess;
-/// with more shards than this one of each is read.
+/// Letters read from all shards at a time: 8 MiB where all of them are of the largest kind. A
+/// guess; with more shards than this one of each is read.
 const READ_AT_A_TIME: usize = 128;
 
 pub(in crate::serve) const PARAMETERS: &[Parameter] = &[
