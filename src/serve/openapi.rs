@@ -8,8 +8,8 @@ use utoipa::openapi::path::{
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, Info, ObjectBuilder, OpenApi, OpenApiBuilder, PathsBuilder,
-    Ref, RefOr, Required, ResponseBuilder, Type,
+    ArrayBuilder, ComponentsBuilder, ContentBuilder, Info, ObjectBuilder, OpenApi, OpenApiBuilder,
+    PathsBuilder, Ref, RefOr, Required, ResponseBuilder, Type,
 };
 
 use super::query::{Kind, Parameter};
@@ -102,17 +102,28 @@ fn query_parameter(parameter: &Parameter) -> utoipa::openapi::path::Parameter {
     let of_type = |kind: Type| ObjectBuilder::new().schema_type(kind);
     let schema = match parameter.kind {
         Kind::Text | Kind::Time => of_type(Type::String),
+        Kind::List => {
+            let texts = ArrayBuilder::new().items(of_type(Type::String));
+            return of_schema(parameter, texts.build());
+        }
         Kind::Whole(from, to) => of_type(Type::Integer).minimum(Some(from)).maximum(Some(to)),
         Kind::Number => of_type(Type::Number),
         Kind::OneOf(words) => of_type(Type::String).enum_values(Some(words.iter().copied())),
         Kind::Switch => of_type(Type::Boolean),
     };
+    of_schema(parameter, schema.build())
+}
+
+fn of_schema(
+    parameter: &Parameter,
+    schema: impl Into<RefOr<Schema>>,
+) -> utoipa::openapi::path::Parameter {
     ParameterBuilder::new()
         .name(parameter.name)
         .parameter_in(ParameterIn::Query)
         .required(Required::False)
         .description(Some(parameter.about))
-        .schema(Some(schema.build()))
+        .schema(Some(schema))
         .build()
 }
 
@@ -177,6 +188,18 @@ mod tests {
         let percentiles = &list["properties"]["percentiles"];
         assert_eq!(percentiles["additionalProperties"]["additionalProperties"]["type"], null);
         assert!(schemas.get("BTreeMap").is_none(), "a shape is named for what it is");
+    }
+
+    #[test]
+    fn a_list_is_an_array_of_texts() {
+        let document = serde_json::to_value(document()).unwrap();
+        let parameters = &document["paths"]["/api/stream"]["get"]["parameters"];
+        let sensors = parameters.as_array().unwrap().iter().find(|it| it["name"] == "sensors");
+        let schema = &sensors.unwrap()["schema"];
+        assert_eq!(
+            (&schema["type"], &schema["items"]["type"]),
+            (&"array".into(), &"string".into())
+        );
     }
 
     #[test]

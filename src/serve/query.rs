@@ -19,6 +19,8 @@ pub(super) struct Parameter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
+    /// Texts: commas between them, and given as often as one likes.
+    List,
     /// A whole number from the first to the second.
     Whole(u32, u32),
     /// Any number; the route says which.
@@ -30,15 +32,21 @@ pub(super) enum Kind {
     Switch,
 }
 
-/// The decoded pairs of a query, in order.
+/// The decoded names of a query with their values, in order. Only a list has more than one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Query(Vec<(String, String)>);
+pub(super) struct Query(Vec<(String, Vec<String>)>);
 
 impl Query {
-    /// Decodes a query or an urlencoded form. A name that is given twice is refused: whoever
-    /// judges one and uses the other could be led astray.
+    /// Decodes a query without lists, or an urlencoded form.
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
-        let mut pairs: Vec<(String, String)> = Vec::new();
+        Self::of(text, &[])
+    }
+
+    /// Decodes a query of a route that knows these. A name that is given twice is refused, unless
+    /// it is a list's: whoever judges one and uses the other could be led astray. A list is taken
+    /// apart before it is decoded: an escaped comma belongs to its text.
+    pub(super) fn of(text: &str, known: &[Parameter]) -> Result<Self, Fault> {
+        let mut pairs: Vec<(String, Vec<String>)> = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let decode = |text: &str| {
@@ -46,11 +54,17 @@ impl Query {
                     Fault::BadRequest(format!("the query has no valid UTF-8: {pair:?}"))
                 })
             };
-            let (name, value) = (decode(name)?, decode(value)?);
-            if pairs.iter().any(|(other, _)| *other == name) {
-                return Err(Fault::BadRequest(format!("parameter `{name}` is given twice")));
+            let name = decode(name)?;
+            let is_list = known.iter().any(|it| it.name == name && it.kind == Kind::List);
+            let texts = if is_list { value.split(',').collect() } else { vec![value] };
+            let values = texts.into_iter().map(decode).collect::<Result<Vec<_>, _>>()?;
+            match pairs.iter_mut().find(|(other, _)| *other == name) {
+                None => pairs.push((name, values)),
+                Some((_, others)) if is_list => others.extend(values),
+                Some(_) => {
+                    return Err(Fault::BadRequest(format!("parameter `{name}` is given twice")));
+                }
             }
-            pairs.push((name, value));
         }
         Ok(Self(pairs))
     }
@@ -67,8 +81,14 @@ impl Query {
 
     /// The value of a parameter; an empty one is absent.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.0.iter().find(|(other, _)| other == name)?;
-        (!value.is_empty()).then_some(value)
+        let (_, values) = self.0.iter().find(|(other, _)| other == name)?;
+        values.first().map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The texts of a list; an empty one is absent.
+    pub(super) fn list(&self, name: &str) -> Option<&[String]> {
+        let (_, values) = self.0.iter().find(|(other, _)| other == name)?;
+        (**values != [""]).then_some(values)
     }
 
     /// Whether a parameter is there, with or without a value.
@@ -171,6 +191,28 @@ mod tests {
         let said = query.check(&known).unwrap_err().to_string();
         assert_eq!(said, "unknown parameter `limit`; allowed: q");
         assert!(Query::parse("a=1&a=2").is_err());
+        assert!(Query::of("q=1&q=2", &known).is_err());
         assert!(Query::parse("a=%FF").is_err());
+    }
+
+    #[test]
+    fn lists_are_taken_apart_before_they_are_decoded() {
+        let known = [Parameter { name: "ids", about: "", kind: Kind::List }];
+        let check = |text, expected: Option<&[&str]>| {
+            let query = Query::of(text, &known).unwrap();
+            let texts = query.list("ids").map(|all| all.iter().map(String::as_str).collect());
+            assert_eq!(texts, expected.map(<[_]>::to_vec), "{text}");
+        };
+        check("ids=a,b", Some(&["a", "b"]));
+        check("ids=a%2Cb", Some(&["a,b"]));
+        check("ids=a%2Cb,c&x=1&ids=d+e", Some(&["a,b", "c", "d e"]));
+        check("i%64s=a&ids=b", Some(&["a", "b"]));
+        check("ids=a,,b", Some(&["a", "", "b"]));
+        check("ids=a&ids=", Some(&["a", ""]));
+        check("ids=", None);
+        check("ids", None);
+        check("", None);
+        assert!(Query::of("ids=a,%FF", &known).is_err());
+        assert!(Query::of("ids=a&x=1&x=2", &known).is_err());
     }
 }

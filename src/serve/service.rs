@@ -165,7 +165,7 @@ impl Service {
             self.rules.judge_origin(origin(&parts.headers)?, &host)?;
         }
         let identity = self.admit(route, &parts, peer).await?;
-        let query = Query::parse(parts.uri.query().unwrap_or_default())?;
+        let query = Query::of(parts.uri.query().unwrap_or_default(), route.parameters)?;
         if route.pattern.starts_with("/api/") {
             query.check(route.parameters)?;
         }

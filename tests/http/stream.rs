@@ -128,9 +128,13 @@ fn what_makes_no_sense_is_refused_before_it_begins() {
         ("max_hz=100", "`max_hz` is 100; allowed: 0.1 to 60"),
         ("max_hz=fast", "parameter `max_hz` is \"fast\"; allowed: a number"),
         ("every=1", "parameter `every` is \"1\"; allowed: true, false"),
-        ("sensors=a*b", "a * before its end"),
-        ("sensors=a,,b", "0 bytes; allowed: 1 to 129"),
-        ("sensor=a", "unknown parameter `sensor`; allowed: sensors, max_hz, every, batch"),
+        ("batch=1&batch=0", "parameter `batch` is given twice"),
+        ("stats=yes", "parameter `stats` is \"yes\"; allowed: true, false"),
+        ("sensors=a*b", "entry \"a*b\" of `sensors` has a * before its end; allowed: *, an id"),
+        ("sensors=a,,b", "an entry of `sensors` has 0 bytes; allowed: 1 to 129"),
+        (&*format!("sensors={}", "x".repeat(130)), "130 bytes; allowed: 1 to 129"),
+        (&*format!("sensors={}a", "a,".repeat(100)), "101 entries; allowed: 100"),
+        ("sensor=a", "unknown parameter `sensor`; allowed: sensors, max_hz, every, batch, stats"),
     ] {
         let reply = stage.get(&format!("/api/stream?{query}"));
         assert_eq!(reply.status, 400, "{query}");
@@ -197,4 +201,38 @@ fn one_client_more_than_there_are_places_is_told_to_come_later() {
     drop(listener);
     clients(&stage, 1);
     assert_eq!(Browser::connect(&stage).expect("status")["message"], "connected");
+}
+
+#[test]
+fn an_id_may_have_a_comma_and_the_list_may_be_repeated() {
+    let stage = Stage::start();
+    let query = "?sensors=hall%2Cleft,a&sensors=b&every";
+    let mut listener = Listener::begun(&stage, query, "subscribed");
+    let one = value(1.0);
+    let topics = ["s/hall/t", "s/left/t", "s/hall,left/t", "s/c/t", "s/b/t", "s/a/t"];
+    stage.append(0, 1, &topics.map(|topic| (topic, &*one)));
+    let shown = [(); 3].map(|()| listener.expect("sensor_update")["sensor_id"].clone());
+    assert_eq!(shown, ["hall,left", "b", "a"]);
+}
+
+#[test]
+fn statistics_are_pushed_to_who_asks_for_them() {
+    let stage = Stage::start();
+    for (number, id) in [(1, "a"), (2, "b")] {
+        stage.put_series(0, number, (id, "t"), &[(1.0, 1000)]);
+    }
+    stage.get_until("/api/sensors/b", |reply| reply.status == 200);
+    let mut without = Listener::begun(&stage, "?sensors=b&stats=false", "subscribed");
+    let mut listener = Listener::begun(&stage, "?sensors=b&stats=true", "subscribed");
+    let mut counted = |expected| {
+        let stats = listener.expect("sensor_stats");
+        let rows = stats["sensors"].as_array().unwrap();
+        assert_eq!(rows.len(), 1, "{stats}");
+        assert_eq!((&rows[0]["sensor_id"], &rows[0]["count"]), (&json!("b"), &json!(expected)));
+    };
+    counted(1);
+    stage.put_series(0, 2, ("b", "t"), &[(1.0, 1000), (5.0, 2000)]);
+    counted(2);
+    stage.append(0, 1, &[("s/b/t", &value(7.0))]);
+    assert_eq!(without.expect("sensor_update")["value"], 7.0);
 }

@@ -23,7 +23,7 @@ use crate::serve::answer::{self, Answer};
 use crate::serve::auth::Identity;
 use crate::serve::body::Pages;
 use crate::serve::error::Fault;
-use crate::serve::live::{Ending, Frame, Seat, Wish};
+use crate::serve::live::{Ending, Frame, Seat, Subscribe, Wish};
 use crate::serve::metrics::Held;
 use crate::serve::query::{Kind, Parameter, Query};
 use crate::serve::router::Reply;
@@ -32,9 +32,10 @@ use crate::serve::service::{Asked, Service};
 pub(in crate::serve) const PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "sensors",
-        about: "`*`, ids, or prefixes that end in `*`, with commas between, at most 100; \
-                everything unless given.",
-        kind: Kind::Text,
+        about: "`*`, ids, or prefixes that end in `*`, at most 100; everything unless given. \
+                Commas stand between them, and the parameter may be repeated; a comma that \
+                belongs to an id is written `%2C`.",
+        kind: Kind::List,
     },
     Parameter {
         name: "max_hz",
@@ -45,6 +46,11 @@ pub(in crate::serve) const PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "batch",
         about: "Readings come together, as `sensor_updates`.",
+        kind: Kind::Switch,
+    },
+    Parameter {
+        name: "stats",
+        about: "Statistics come too, as `sensor_stats`: all at first, then those that changed.",
         kind: Kind::Switch,
     },
 ];
@@ -121,7 +127,7 @@ fn wish(query: &Query) -> Result<Option<Wish>, Fault> {
     }
     let switch = |name| {
         let word = |it| if it { "true" } else { "false" };
-        Ok(query.one_of(name, &[true, false], word)?.unwrap_or(query.has(name)))
+        Ok(Some(query.one_of(name, &[true, false], word)?.unwrap_or(query.has(name))))
     };
     let max_hz = query.text("max_hz").map(|text| {
         let number = text.parse().ok().filter(|number: &f64| number.is_finite());
@@ -129,13 +135,14 @@ fn wish(query: &Query) -> Result<Option<Wish>, Fault> {
             Fault::BadRequest(format!("parameter `max_hz` is {text:?}; allowed: a number"))
         })
     });
-    let data = json!({
-        "sensors": query.text("sensors").unwrap_or("*").split(',').collect::<Vec<_>>(),
-        "max_hz": max_hz.transpose()?,
-        "every": switch("every")?,
-        "batch": switch("batch")?,
-    });
-    Wish::of("subscribe", &data.to_string()).map(Some).map_err(Fault::BadRequest)
+    let asked = Subscribe {
+        sensors: query.list("sensors").map_or_else(|| vec!["*".to_owned()], <[_]>::to_vec),
+        max_hz: max_hz.transpose()?,
+        every: switch("every")?,
+        batch: switch("batch")?,
+        stats: switch("stats")?,
+    };
+    Wish::subscribe(asked).map(Some).map_err(Fault::BadRequest)
 }
 
 /// Who listens. Its pages wait in a queue of one.
@@ -296,15 +303,26 @@ mod tests {
 
     #[test]
     fn parameters_say_what_subscribe_says() {
-        let wish = |query| wish(&Query::parse(query).unwrap()).map_err(|it| it.to_string());
-        let check = |query, data| {
-            assert_eq!(wish(query).unwrap(), Some(Wish::of("subscribe", data).unwrap()), "{query}");
+        let wish = |query| {
+            let query = Query::of(query, PARAMETERS).unwrap();
+            wish(&query).map_err(|it| it.to_string())
         };
+        let check = |query, data: &str| {
+            let said = Wish::of("subscribe", data).unwrap();
+            assert_eq!(wish(query).unwrap(), Some(said), "{query}");
+        };
+        let none = r#""every":false,"batch":false,"stats":false"#;
         assert_eq!(wish(""), Ok(None));
-        check("sensors=a,room/*", r#"{"sensors":["a","room/*"],"every":false,"batch":false}"#);
-        check("every&batch=false", r#"{"sensors":["*"],"every":true,"batch":false}"#);
-        check("batch", r#"{"sensors":["*"],"every":false,"batch":true}"#);
-        check("max_hz=0.5", r#"{"sensors":["*"],"max_hz":0.5,"every":false,"batch":false}"#);
+        check("sensors=a,room/*", &format!(r#"{{"sensors":["a","room/*"],{none}}}"#));
+        check("sensors=a,b&sensors=c", &format!(r#"{{"sensors":["a","b","c"],{none}}}"#));
+        check("sensors=a%2Cb,c%252C", &format!(r#"{{"sensors":["a,b","c%2C"],{none}}}"#));
+        check("max_hz=0.5", &format!(r#"{{"sensors":["*"],"max_hz":0.5,{none}}}"#));
+        check(
+            "every&batch=false&stats=true",
+            r#"{"sensors":["*"],"every":true,"batch":false,"stats":true}"#,
+        );
+        check("batch", r#"{"sensors":["*"],"every":false,"batch":true,"stats":false}"#);
+        check("stats=false", &format!(r#"{{"sensors":["*"],{none}}}"#));
         let refused = |query, said: &str| {
             let error = wish(query).unwrap_err();
             assert!(error.contains(said), "{query}: {error}");
@@ -312,6 +330,7 @@ mod tests {
         refused("max_hz=100", "`max_hz` is 100; allowed: 0.1 to 60");
         refused("max_hz=NaN", "parameter `max_hz` is \"NaN\"; allowed: a number");
         refused("every=1", "parameter `every` is \"1\"; allowed: true, false");
+        refused("stats=yes", "parameter `stats` is \"yes\"; allowed: true, false");
         refused("sensors=a*b", "a * before its end");
         refused("sensors=a,,b", "0 bytes; allowed: 1 to 129");
     }

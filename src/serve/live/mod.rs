@@ -40,4 +40,4 @@ pub(super) use hub::Counts;
 pub(super) use rate::Rate;
 pub(super) use seat::Seat;
 pub(super) use stats::Stats;
-pub(super) use wish::Wish;
+pub(super) use wish::{Subscribe, Wish};

@@ -32,13 +32,14 @@ struct SensorData {
     hours: Option<i64>,
 }
 
-#[derive(Deserialize)]
-struct Subscribe {
-    sensors: Vec<String>,
-    max_hz: Option<f64>,
-    every: Option<bool>,
-    batch: Option<bool>,
-    stats: Option<bool>,
+/// The data of `subscribe`.
+#[derive(Debug, Default, Deserialize)]
+pub(in crate::serve) struct Subscribe {
+    pub(in crate::serve) sensors: Vec<String>,
+    pub(in crate::serve) max_hz: Option<f64>,
+    pub(in crate::serve) every: Option<bool>,
+    pub(in crate::serve) batch: Option<bool>,
+    pub(in crate::serve) stats: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -54,7 +55,17 @@ impl Wish {
         Self::of(&event, data.map_or("{}", RawValue::get))
     }
 
-    /// The same from its parts: the event's name, and its `data` as JSON.
+    /// A `subscribe`, however it was asked for; else the sentence that it is answered with.
+    pub(in crate::serve) fn subscribe(asked: Subscribe) -> Result<Self, String> {
+        Ok(Self::Subscribe(Addition {
+            entries: Entries::parse(asked.sensors)?,
+            pace: Pace::of(asked.every == Some(true), asked.max_hz)?,
+            batch: asked.batch,
+            stats: asked.stats,
+        }))
+    }
+
+    /// The same as [`Self::parse`] from its parts: the event's name, and its `data` as JSON.
     pub(in crate::serve) fn of(event: &str, data: &str) -> Result<Self, String> {
         match event {
             "request_all_stats" => Ok(Self::AllStats),
@@ -68,14 +79,7 @@ impl Wish {
                 Ok(Self::SensorData { sensor_id, hours })
             }
             "subscribe" => {
-                let asked: Subscribe = fields(event, data)?;
-                let named = |said| format!("{event}: {said}");
-                Ok(Self::Subscribe(Addition {
-                    entries: Entries::parse(asked.sensors).map_err(named)?,
-                    pace: Pace::of(asked.every == Some(true), asked.max_hz).map_err(named)?,
-                    batch: asked.batch,
-                    stats: asked.stats,
-                }))
+                Self::subscribe(fields(event, data)?).map_err(|said| format!("{event}: {said}"))
             }
             "unsubscribe" => {
                 let Unsubscribe { sensors } = fields(event, data)?;
