@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hyper::StatusCode;
 use metrics::{Counter, Gauge, counter, gauge};
 
-use super::live::{Counts, Ending};
+use super::clients::Clients;
+use super::live::Counts;
 use super::quiet::Status;
 
 /// The room's metrics.
@@ -16,17 +17,11 @@ pub(super) struct Metrics {
     accepts_failed: Counter,
     entries_followed: Counter,
     messages_left_out: Counter,
-    /// By [`Ending::ALL`].
-    endings: Vec<Counter>,
     conflated: Counter,
     without_slot: Counter,
     behind: Counter,
     connections: Arc<Level>,
-    /// Over a WebSocket, or as server-sent events.
-    clients: Arc<Level>,
-    clients_refused: Counter,
-    #[cfg(feature = "socketio")]
-    socketio_clients: Arc<Level>,
+    pub(super) clients: Clients,
     /// Files that are being sent.
     files: Arc<Level>,
     files_refused: Counter,
@@ -52,15 +47,11 @@ impl Metrics {
             accepts_failed: counter!("streamgauge_http_accepts_failed_total"),
             entries_followed: counter!("streamgauge_live_entries_total"),
             messages_left_out: counter!("streamgauge_live_messages_left_out_total"),
-            endings: Ending::ALL.map(Ending::counter).to_vec(),
             conflated: counter!("streamgauge_live_readings_conflated_total"),
             without_slot: counter!("streamgauge_live_readings_without_slot_total"),
             behind: counter!("streamgauge_live_clients_behind_total"),
             connections: level(gauge!("streamgauge_http_connections")),
-            clients: level(gauge!("streamgauge_websocket_clients")),
-            clients_refused: counter!("streamgauge_live_clients_refused_total"),
-            #[cfg(feature = "socketio")]
-            socketio_clients: level(gauge!("streamgauge_socketio_clients")),
+            clients: Clients::new(),
             files: level(gauge!("streamgauge_http_files")),
             files_refused: counter!("streamgauge_http_files_refused_total"),
             series: Status::ALL
@@ -81,13 +72,6 @@ impl Metrics {
         self.messages_left_out.increment(left_out);
     }
 
-    /// A WebSocket or a stream of events ended.
-    pub(super) fn ended(&self, ending: Ending) {
-        if let Some(counter) = self.endings.get(ending as usize) {
-            counter.increment(1);
-        }
-    }
-
     /// What the hub counted since it was asked before.
     pub(super) fn hub(&self, before: &Counts, now: &Counts) {
         self.conflated.increment(now.conflated - before.conflated);
@@ -101,21 +85,6 @@ impl Metrics {
 
     pub(super) fn connection_opened(&self) -> Held {
         Held::new(&self.connections)
-    }
-
-    /// A client over a WebSocket, or of server-sent events, unless so many are there already.
-    pub(super) fn client_connected(&self, most: u64) -> Option<Held> {
-        let held = Held::below(&self.clients, most);
-        if held.is_none() {
-            self.clients_refused.increment(1);
-        }
-        held
-    }
-
-    /// A client of Socket.IO, whatever it is connected with.
-    #[cfg(feature = "socketio")]
-    pub(super) fn socketio_client_connected(&self) -> Held {
-        Held::new(&self.socketio_clients)
     }
 
     /// A file begins, unless so many are being sent already.
@@ -136,14 +105,7 @@ impl Metrics {
     }
 
     pub(super) fn connections(&self) -> u64 {
-        self.connections.now.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn clients(&self) -> u64 {
-        let clients = self.clients.now.load(Ordering::Relaxed);
-        #[cfg(feature = "socketio")]
-        let clients = clients + self.socketio_clients.now.load(Ordering::Relaxed);
-        clients
+        self.connections.number()
     }
 }
 
@@ -151,10 +113,14 @@ impl Level {
     pub(super) fn new(gauge: Gauge) -> Arc<Self> {
         Arc::new(Self { now: AtomicU64::new(0), gauge })
     }
+
+    pub(super) fn number(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
 }
 
 impl Held {
-    fn new(level: &Arc<Level>) -> Self {
+    pub(super) fn new(level: &Arc<Level>) -> Self {
         level.now.fetch_add(1, Ordering::Relaxed);
         level.gauge.increment(1.0);
         Self(level.clone())

@@ -12,6 +12,7 @@ mod assets;
 mod auth;
 mod block_faults;
 mod body;
+mod clients;
 mod config;
 mod effort;
 mod error;

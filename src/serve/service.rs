@@ -17,13 +17,14 @@ use tokio_util::task::TaskTracker;
 use super::answer::{self, Answer, Encodings};
 use super::auth::{Auth, Identity};
 use super::block_faults::BlockFaults;
+use super::clients::{Present, Transport};
 use super::config::{Deps, ServeConfig};
 use super::error::Fault;
 use super::generation::Generation;
 use super::host::HostRules;
 use super::http::topics::Memory;
 use super::live::Door;
-use super::metrics::{Held, Metrics};
+use super::metrics::Metrics;
 use super::query::Query;
 use super::rates::Rates;
 use super::router::{self, Access, Found, Route};
@@ -129,8 +130,8 @@ impl Service {
     }
 
     /// A place for one more live client; to be taken before it is told that it has one.
-    pub(super) fn live_place(&self) -> Result<Held, Fault> {
-        let place = self.metrics.client_connected(self.config.live_clients_max);
+    pub(super) fn live_place(&self, transport: Transport) -> Result<Present, Fault> {
+        let place = self.metrics.clients.admit(transport, self.config.live_clients_max);
         place.ok_or(Fault::Unavailable {
             outside: "as many live clients are connected as may be; try again in a moment",
             inside: String::new(),

@@ -151,7 +151,7 @@ fn stats(service: &Service, figures: &[ShardFigures], history: History) -> Stats
         history,
         listener: listener.map(|it| Listener { port: it.port, username: it.username }),
         connections: service.metrics.connections(),
-        clients: service.metrics.clients(),
+        clients: service.metrics.clients.number(),
     }
 }
 

@@ -22,9 +22,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use crate::serve::answer::{self, Answer};
 use crate::serve::auth::Identity;
 use crate::serve::body::Pages;
+use crate::serve::clients::{Present, Transport};
 use crate::serve::error::Fault;
 use crate::serve::live::{Ending, Frame, Seat, Subscribe, Wish};
-use crate::serve::metrics::Held;
 use crate::serve::query::{Kind, Parameter, Query};
 use crate::serve::router::Reply;
 use crate::serve::service::{Asked, Service};
@@ -77,7 +77,7 @@ pub(in crate::serve) fn follow(service: &Arc<Service>, asked: Asked) -> Reply<'_
         if asked.parts.method == Method::HEAD {
             return Ok(event_stream(Box::pin(empty())));
         }
-        let open = service.live_place()?;
+        let open = service.live_place(Transport::Sse)?;
         let (pages, mut body) = mpsc::channel(1);
         let ((begun, answered), (ended, ending)) = (oneshot::channel(), oneshot::channel());
         let shared = service.clone();
@@ -150,7 +150,7 @@ struct Client {
     service: Arc<Service>,
     identity: Identity,
     pages: mpsc::Sender<Bytes>,
-    _open: Held,
+    _open: Present,
 }
 
 /// There is no good end, only reasons.
@@ -162,7 +162,7 @@ impl Client {
         let mut seat = match Seat::take(&self.service).await {
             Ok(seat) => seat,
             Err(ending) => {
-                self.service.metrics.ended(ending);
+                self.ended(ending);
                 // Who does not wait for the answer any more misses nothing.
                 let _gone = begun.send(Err(ending));
                 return ending;
@@ -185,7 +185,7 @@ impl Client {
             }
         };
         seat.leave().await;
-        self.service.metrics.ended(ending);
+        self.ended(ending);
         ending
     }
 
@@ -236,6 +236,10 @@ impl Client {
                 },
             }
         }
+    }
+
+    fn ended(&self, ending: Ending) {
+        self.service.metrics.clients.ended(Transport::Sse, ending);
     }
 
     async fn check(&self) -> Result<(), Ending> {

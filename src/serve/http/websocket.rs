@@ -9,6 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::serve::answer::Answer;
+use crate::serve::clients::Transport;
 use crate::serve::error::Fault;
 use crate::serve::router::Reply;
 use crate::serve::service::{Asked, Service};
@@ -21,7 +22,7 @@ const KEY_BYTES: usize = 24;
 pub(in crate::serve) fn upgrade(service: &Arc<Service>, asked: Asked) -> Reply<'_> {
     Box::pin(async move {
         let answer = handshake(&asked.parts)?;
-        let open = service.live_place()?;
+        let open = service.live_place(Transport::WebSocket)?;
         let identity = asked.identity;
         let mut parts = asked.parts;
         let place = parts.extensions.remove::<Arc<OwnedSemaphorePermit>>();

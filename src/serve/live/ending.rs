@@ -1,7 +1,5 @@
 //! Why a live connection ends: the codes and reasons that clients see.
 
-use metrics::{Counter, counter};
-
 /// Why a live connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::serve) enum Ending {
@@ -60,11 +58,6 @@ impl Ending {
             Self::SignedOut => "signed_out",
             Self::Silent => "silent",
         }
-    }
-
-    /// Counts such endings.
-    pub(in crate::serve) fn counter(self) -> Counter {
-        counter!("streamgauge_websocket_ended_total", "reason" => self.name())
     }
 
     /// The close code of a WebSocket (RFC 6455 §7.4); none to a client that left.

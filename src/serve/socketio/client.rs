@@ -13,6 +13,7 @@ use super::admission::session_of;
 use super::heard::Heard;
 use super::requests;
 use super::session::{Incoming, Session};
+use crate::serve::clients::Transport;
 use crate::serve::live::{Ending, Frame, Seat};
 use crate::serve::service::Service;
 
@@ -35,7 +36,7 @@ pub(super) fn begin(service: &Weak<Service>, socket: SocketRef) -> Ready<()> {
 }
 
 async fn talk(service: Arc<Service>, socket: SocketRef, session: Arc<Session>, incoming: Incoming) {
-    let _open = service.metrics.socketio_client_connected();
+    let _open = service.metrics.clients.come(Transport::SocketIo);
     let ending = match Seat::take(&service).await {
         Ok(mut seat) => {
             let (service, socket, session) = (&service, &socket, &session);
@@ -46,7 +47,7 @@ async fn talk(service: Arc<Service>, socket: SocketRef, session: Arc<Session>, i
         }
         Err(ending) => ending,
     };
-    service.socketio.metrics.ended(ending);
+    service.metrics.clients.ended(Transport::SocketIo, ending);
     end(&service, socket, &session, ending).await;
 }
 

@@ -1,10 +1,9 @@
-//! What clients of Socket.IO are counted in.
+//! What sessions of Socket.IO are counted in.
 
 use std::sync::Arc;
 
 use metrics::{Counter, counter, gauge};
 
-use crate::serve::live::Ending;
 use crate::serve::metrics::{Held, Level};
 
 /// The folder's metrics.
@@ -13,19 +12,14 @@ pub(super) struct Metrics {
     /// Sessions that have not connected to `/` yet.
     waiting: Arc<Level>,
     refused: Counter,
-    /// By [`Ending::ALL`].
-    endings: Vec<Counter>,
 }
 
 impl Metrics {
     pub(super) fn new() -> Self {
-        const ENDED: &str = "streamgauge_socketio_ended_total";
-        let ended = |ending: Ending| counter!(ENDED, "reason" => ending.name());
         Self {
             sessions: Level::new(gauge!("streamgauge_socketio_sessions")),
             waiting: Level::new(gauge!("streamgauge_socketio_sessions_waiting")),
             refused: counter!("streamgauge_socketio_sessions_refused_total"),
-            endings: Ending::ALL.map(ended).to_vec(),
         }
     }
 
@@ -37,12 +31,5 @@ impl Metrics {
             self.refused.increment(1);
         }
         held
-    }
-
-    /// A client ended.
-    pub(super) fn ended(&self, ending: Ending) {
-        if let Some(counter) = self.endings.get(ending as usize) {
-            counter.increment(1);
-        }
     }
 }

@@ -21,8 +21,8 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use crate::serve::auth::Identity;
+use crate::serve::clients::{Present, Transport};
 use crate::serve::live::{Ending, Frame, Rate, Seat, Wish};
-use crate::serve::metrics::Held;
 use crate::serve::service::Service;
 
 /// The limits of reliability §5.
@@ -51,7 +51,7 @@ pub(in crate::serve) async fn talk(
     service: Arc<Service>,
     upgraded: Upgraded,
     identity: Identity,
-    places: (Option<Arc<OwnedSemaphorePermit>>, Held),
+    places: (Option<Arc<OwnedSemaphorePermit>>, Present),
 ) {
     let _places = places;
     let ending = match Box::pin(open(&service, upgraded)).await {
@@ -71,7 +71,7 @@ pub(in crate::serve) async fn talk(
             ending
         }
     };
-    service.metrics.ended(ending);
+    service.metrics.clients.ended(Transport::WebSocket, ending);
 }
 
 /// Takes the connection back from HTTP, and a place in the hub.
