@@ -33,7 +33,7 @@ use crate::clock::Clock;
 use crate::config::{self, RedisMemory, Settings};
 use crate::embedded::{RedisServer, RedisState, Simulator, memory_bytes};
 use crate::ingest::{INTAKE_LIMITS, Intake};
-use crate::serve::{self, Deps, LIVE_CLIENTS_MAX, ListenerInfo, Readiness, ServeConfig};
+use crate::serve::{self, Deps, LIVE_CLIENTS_MAX, ListenerInfo, Patience, Readiness, ServeConfig};
 use crate::stream::nodes::keep_beating;
 use crate::stream::{Dataset, Durability, Fence, Link, NodeId, Server, ShardKeys, Writer};
 
@@ -366,6 +366,7 @@ fn serve_config(settings: &Settings, identity: &Identity) -> anyhow::Result<Serv
         retentions: settings.retentions(),
         topics: settings.topics.clone(),
         live_clients_max: LIVE_CLIENTS_MAX,
+        patience: Patience::default(),
     })
 }
 

@@ -27,6 +27,7 @@ use super::metrics::Metrics;
 use super::rates::Rates;
 use super::refresh;
 use super::service::Service;
+use super::socket::{Line, Socket};
 
 /// Connections at a time: the 10,000 WebSockets of design §10, and room for requests.
 const CONNECTIONS_MAX: usize = 12_288;
@@ -183,13 +184,15 @@ async fn converse(
         tracing::debug!(%error, "a socket option was refused");
     }
     // A WebSocket holds the place for as long as it lives.
-    let place = Arc::new(place);
+    let (place, line) = (Arc::new(place), Arc::new(Line::default()));
+    let socket = Socket::new(stream, line.clone());
     let answering = {
         let service = service.clone();
         let place = place.clone();
         service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             let service = service.clone();
             request.extensions_mut().insert(place.clone());
+            request.extensions_mut().insert(line.clone());
             async move { Ok::<_, std::convert::Infallible>(service.answer(request, peer).await) }
         })
     };
@@ -198,7 +201,7 @@ async fn converse(
         .header_read_timeout(HEAD_WAIT_MAX)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), answering)
+        .serve_connection(TokioIo::new(socket), answering)
         .with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {

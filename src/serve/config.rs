@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
@@ -54,6 +55,25 @@ pub struct ServeConfig {
     pub topics: TopicFilters,
     /// Clients over WebSockets and server-sent events at a time; one more is answered 503.
     pub live_clients_max: u64,
+    /// How long server-sent events wait.
+    pub patience: Patience,
+}
+
+/// How long a stream of server-sent events waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// A socket that takes nothing for so long, while there is something for it, is given up.
+    pub still_max: Duration,
+    /// So often a silent stream says that it lives, and the session is asked for.
+    pub check_every: Duration,
+}
+
+impl Default for Patience {
+    /// As long as the hub waits for a queue that stands still; and proxies close what is silent,
+    /// often after a minute.
+    fn default() -> Self {
+        Self { still_max: Duration::from_secs(10), check_every: Duration::from_secs(15) }
+    }
 }
 
 /// The 10,000 clients of design §10 and some; below the 12,288 connections of a process, so that

@@ -34,6 +34,7 @@ mod refresh;
 mod router;
 mod service;
 mod session;
+mod socket;
 #[cfg(feature = "socketio")]
 mod socketio;
 mod table;
@@ -42,6 +43,6 @@ mod view;
 mod ws;
 
 pub use accept::Server;
-pub use config::{AuthMode, Deps, LIVE_CLIENTS_MAX, ListenerInfo, ServeConfig};
+pub use config::{AuthMode, Deps, LIVE_CLIENTS_MAX, ListenerInfo, Patience, ServeConfig};
 pub use error::Error;
 pub use readiness::{Health, Level, Part, Readiness};

@@ -15,7 +15,7 @@ use streamgauge::history::{Budget, OpenEnd, Resolution, StoredReading};
 use streamgauge::ingest::TopicFilters;
 use streamgauge::payload::NaiveTime;
 use streamgauge::reading::{SeriesKey, UnixMillis};
-use streamgauge::serve::{AuthMode, Deps, ListenerInfo, Readiness, ServeConfig, Server};
+use streamgauge::serve::{AuthMode, Deps, ListenerInfo, Patience, Readiness, ServeConfig, Server};
 use streamgauge::shard::ShardId;
 use streamgauge::statistic::Statistic;
 use streamgauge::stream::{self, EntryId, Link, Position, ShardKeys};
@@ -52,12 +52,19 @@ pub struct Plan {
     pub public_url: Option<String>,
     pub bind: &'static str,
     pub live_clients_max: u64,
+    pub patience: Patience,
 }
 
 impl Default for Plan {
     fn default() -> Self {
         let auth = AuthMode::Token { token: TOKEN.to_owned() };
-        Self { auth, public_url: None, bind: "127.0.0.1:0", live_clients_max: 100 }
+        Self {
+            auth,
+            public_url: None,
+            bind: "127.0.0.1:0",
+            live_clients_max: 100,
+            patience: Patience::default(),
+        }
     }
 }
 
@@ -110,6 +117,7 @@ impl Stage {
             retentions: RETENTIONS,
             topics: TopicFilters::parse("sensors/+/+,plant/#").expect("filters"),
             live_clients_max: plan.live_clients_max,
+            patience: plan.patience,
         };
         let link = Link::new(stream::Server::new(&self.redis_url()).expect("an address of Redis"));
         let keys: Arc<[ShardKeys]> = keys().into();

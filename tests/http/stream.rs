@@ -2,8 +2,10 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use streamgauge::serve::Patience;
 
 use crate::live::Browser;
 use crate::stage::{Plan, Stage, TOKEN};
@@ -17,12 +19,13 @@ struct Listener {
 }
 
 impl Listener {
-    fn connect(stage: &Stage, query: &str) -> Self {
+    /// With a header that says who it is.
+    fn connect(stage: &Stage, query: &str, credential: &str) -> Self {
         let mut stream = stage.connect();
         let port = stage.address.port();
         let request = format!(
             "GET /api/stream{query} HTTP/1.1\r\nHost: localhost:{port}\r\n\
-             Accept-Encoding: gzip\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+             Accept-Encoding: gzip\r\n{credential}\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).unwrap();
         let (mut stream, mut head) = (BufReader::new(stream), String::new());
@@ -65,7 +68,12 @@ impl Listener {
     }
 
     fn begun(stage: &Stage, query: &str, message: &str) -> Self {
-        let mut listener = Self::connect(stage, query);
+        let credential = format!("Authorization: Bearer {TOKEN}");
+        Self::connect(stage, query, &credential).welcomed(message)
+    }
+
+    fn welcomed(self, message: &str) -> Self {
+        let mut listener = self;
         assert!(listener.head.starts_with("HTTP/1.1 200 "), "{}", listener.head);
         assert_eq!(listener.lines(), ["retry: 3000"]);
         assert_eq!(listener.expect("status")["message"], message);
@@ -235,4 +243,71 @@ fn statistics_are_pushed_to_who_asks_for_them() {
     counted(2);
     stage.append(0, 1, &[("s/b/t", &value(7.0))]);
     assert_eq!(without.expect("sensor_update")["value"], 7.0);
+}
+
+fn checked_often() -> Stage {
+    let patience = Patience { check_every: Duration::from_millis(100), ..Patience::default() };
+    Stage::with(Plan { patience, ..Plan::default() })
+}
+
+#[test]
+fn a_silent_stream_says_that_it_lives() {
+    let stage = checked_often();
+    let mut listener = Listener::begun(&stage, "?sensors=nobody", "subscribed");
+    for _ in 0..3 {
+        assert_eq!(listener.lines(), [":"]);
+    }
+    stage.append(0, 1, &[("s/nobody/t", &value(1.0))]);
+    let next = loop {
+        match &listener.lines()[..] {
+            [comment] if comment == ":" => {}
+            lines => break lines.to_vec(),
+        }
+    };
+    assert_eq!(next[0], "event: sensor_update");
+}
+
+#[test]
+fn a_session_that_ended_is_told_so() {
+    let stage = checked_often();
+    let cookie = format!("Cookie: {}", stage.cookie());
+    let mut listener = Listener::connect(&stage, "", &cookie).welcomed("connected");
+    let mut trusted = Listener::begun(&stage, "", "connected");
+    stage.redis(redis::cmd("DEL").arg("sg:auth"));
+    let end = loop {
+        match &listener.lines()[..] {
+            [comment] if comment == ":" => {}
+            lines => break lines.to_vec(),
+        }
+    };
+    assert_eq!(end, ["event: end", r#"data: {"reason":"signed_out"}"#]);
+    assert!(!listener.read(), "{}", listener.text);
+    // Whoever has the token itself has no session that could end.
+    assert_eq!(trusted.lines(), [":"]);
+}
+
+/// A stream's client was gone for the hub after ten seconds (or, when the session was asked for
+/// meanwhile, twenty-five), but hyper waited on for the socket, which the kernel gave up after
+/// thirty: descriptor, buffers and the place of the connection were held for so long.
+#[test]
+fn a_reader_that_takes_nothing_loses_its_connection() {
+    let patience = Patience { still_max: Duration::from_millis(500), ..Patience::default() };
+    let stage = Stage::with(Plan { patience, ..Plan::default() });
+    let mut silent = Listener::begun(&stage, "?every", "subscribed").stream;
+    // A reading takes about four kilobytes.
+    let large = json!({"value": 1.0, "metadata": {"text": "x".repeat(4000)}}).to_string();
+    let (started, mut number) = (Instant::now(), 0);
+    loop {
+        number += 1;
+        stage.append(0, number, &[("s/a/t", &*large); 100]);
+        let stats = stage.get("/api/stats").json();
+        // The one that asks is a connection too.
+        if (&stats["clients"], &stats["connections"]) == (&json!(0), &json!(1)) {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(10), "{stats}");
+    }
+    // What the kernel had taken, and no end as of an answer that is whole.
+    let mut rest = Vec::new();
+    assert!(silent.read_to_end(&mut rest).is_err(), "{} bytes, then an end", rest.len());
 }

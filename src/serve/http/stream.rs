@@ -2,13 +2,13 @@
 //! that let no WebSocket through.
 //!
 //! A task holds the client's place in the hub and lets one page at a time wait for the socket; it
-//! takes more frames only when that page is gone, and ends when the body is. Events carry no `id`:
-//! with one a browser would send it back as `Last-Event-ID` and expect to be told what it missed,
-//! but that is read from history, from the `position` of `status` and of each reading.
+//! takes more frames only when that page is gone, and ends when the body is: because the client
+//! went, or because its [`Line`] stood still. Events carry no `id`: with one a browser would send
+//! it back as `Last-Event-ID` and expect to be told what it missed, but that is read from history,
+//! from the `position` of `status` and of each reading.
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -17,7 +17,7 @@ use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::serve::answer::{self, Answer};
 use crate::serve::auth::Identity;
@@ -28,6 +28,7 @@ use crate::serve::live::{Ending, Frame, Seat, Subscribe, Wish};
 use crate::serve::query::{Kind, Parameter, Query};
 use crate::serve::router::Reply;
 use crate::serve::service::{Asked, Service};
+use crate::serve::socket::Line;
 
 pub(in crate::serve) const PARAMETERS: &[Parameter] = &[
     Parameter {
@@ -62,13 +63,10 @@ pub(in crate::serve) const TEXTS: &[&str] = &["text/event-stream"];
 const BEFORE_ALL: &str = "retry: 3000\n\n";
 /// Nothing, in the form of a comment: proxies close what is silent, often after a minute.
 const ALIVE: &[u8] = b":\n\n";
-/// How often that is said, and whether the session lives is asked.
-const CHECK_EVERY: Duration = Duration::from_secs(15);
-/// A page that the socket does not take in so long it will not take.
-const TAKE_WAIT_MAX: Duration = Duration::from_secs(10);
-/// A page is what is there, up to this. Guesses: enough to write with few calls.
+/// A page is what is there, up to this and one frame more. Guesses: enough to write with few
+/// calls; little enough that the hub hears often from a client that is slow.
 const PAGE_FRAMES_MAX: usize = 64;
-const PAGE_BYTES_MAX: usize = 64 << 10;
+const PAGE_BYTES_MAX: usize = 16 << 10;
 
 /// `GET /api/stream`.
 pub(in crate::serve) fn follow(service: &Arc<Service>, asked: Asked) -> Reply<'_> {
@@ -78,10 +76,14 @@ pub(in crate::serve) fn follow(service: &Arc<Service>, asked: Asked) -> Reply<'_
             return Ok(event_stream(Box::pin(empty())));
         }
         let open = service.live_place(Transport::Sse)?;
+        // Every request has one (`accept.rs`).
+        let line = asked.parts.extensions.get::<Arc<Line>>().cloned().unwrap_or_default();
+        line.carry_live(service.config.patience.still_max);
         let (pages, mut body) = mpsc::channel(1);
         let ((begun, answered), (ended, ending)) = (oneshot::channel(), oneshot::channel());
         let shared = service.clone();
-        let client = Client { service: shared, identity: asked.identity, pages, _open: open };
+        let identity = asked.identity;
+        let client = Client { service: shared, identity, line, pages, _open: open };
         service.tasks.spawn(async move {
             let ending = client.talk(wish, begun).await;
             // Who has gone misses nothing.
@@ -149,6 +151,7 @@ fn wish(query: &Query) -> Result<Option<Wish>, Fault> {
 struct Client {
     service: Arc<Service>,
     identity: Identity,
+    line: Arc<Line>,
     pages: mpsc::Sender<Bytes>,
     _open: Present,
 }
@@ -195,14 +198,15 @@ impl Client {
         let mut over = pin!(async {
             tokio::select! {
                 () = stop.cancelled() => Ending::Stopping,
-                () = self.pages.closed() => Ending::Left,
+                () = self.pages.closed() => self.gone(),
             }
         });
-        let mut checks = interval_at(Instant::now() + CHECK_EVERY, CHECK_EVERY);
+        let check_every = self.service.config.patience.check_every;
+        let mut checks = interval_at(Instant::now() + check_every, check_every);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut page = Page::new(first);
         page.text.insert_str(0, BEFORE_ALL);
-        self.pages.send(page.text.into()).await.map_err(|_gone| Ending::Left)?;
+        self.pages.send(page.text.into()).await.map_err(|_gone| self.gone())?;
         // What of the hub's queue is in the page that waits.
         let (mut frames, mut bytes) = (0, 0);
         loop {
@@ -212,9 +216,7 @@ impl Client {
                     self.check().await?;
                     continue;
                 }
-                room = timeout(TAKE_WAIT_MAX, self.pages.reserve()) => {
-                    room.map_err(|_late| Ending::Slow)?.map_err(|_gone| Ending::Left)?
-                }
+                room = self.pages.reserve() => room.map_err(|_gone| self.gone())?,
             };
             // There is room because the socket took the page before.
             seat.written(std::mem::take(&mut frames), std::mem::take(&mut bytes)).await;
@@ -236,6 +238,11 @@ impl Client {
                 },
             }
         }
+    }
+
+    /// Why the body is gone.
+    fn gone(&self) -> Ending {
+        if self.line.stood_still() { Ending::Slow } else { Ending::Left }
     }
 
     fn ended(&self, ending: Ending) {

@@ -14,7 +14,6 @@ use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value};
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::sleep;
 
@@ -28,6 +27,7 @@ use crate::serve::error::Fault;
 use crate::serve::http::websocket::handshake;
 use crate::serve::router::{Reply, SOCKET_IO};
 use crate::serve::service::{Asked, Service};
+use crate::serve::socket::Socket;
 
 /// As many as there are WebSockets (design §10); a session that polls is no connection.
 const SESSIONS_MAX: u64 = 10_000;
@@ -173,8 +173,8 @@ async fn websocket(service: &Arc<Service>, asked: Asked, call: Call) -> Result<A
 
 fn transport(upgraded: Upgraded, holding: Holding) -> Option<Transport> {
     // Only TCP connections are accepted.
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some(Transport::new(parts.io.into_inner(), parts.read_buf, holding))
+    let parts = upgraded.downcast::<TokioIo<Socket>>().ok()?;
+    Some(Transport::new(parts.io.into_inner().into_stream(), parts.read_buf, holding))
 }
 
 /// A session of whoever asks, who may show a credential later.

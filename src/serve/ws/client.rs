@@ -24,6 +24,7 @@ use crate::serve::auth::Identity;
 use crate::serve::clients::{Present, Transport};
 use crate::serve::live::{Ending, Frame, Rate, Seat, Wish};
 use crate::serve::service::Service;
+use crate::serve::socket::{LIVE_BYTES, Socket as Connection};
 
 /// The limits of reliability §5.
 const EVENT_BYTES_MAX: usize = 16 << 10;
@@ -33,9 +34,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(45);
 const READ_BYTES: usize = 1 << 10;
 /// Of what the library writes by itself: pongs, a close.
 const WRITE_BYTES_MAX: usize = 64 << 10;
-/// What the kernel may keep of a connection: what waits there cannot be replaced by newer
-/// readings any more. The kernel doubles it.
-const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// What the socket does not take in so long it will not take.
 const WRITE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// The last frame gets so long.
@@ -80,13 +78,11 @@ async fn open(
     upgraded: Upgraded,
 ) -> Result<(Socket, Seat), (Option<Socket>, Ending)> {
     // Only TCP connections are accepted.
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+    let Ok(parts) = upgraded.downcast::<TokioIo<Connection>>() else {
         return Err((None, Ending::Protocol));
     };
-    let stream = parts.io.into_inner();
-    if let Err(error) =
-        rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES)
-    {
+    let stream = parts.io.into_inner().into_stream();
+    if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(&stream, LIVE_BYTES) {
         tracing::debug!(%error, "a socket option was refused");
     }
     let limits = WebSocketConfig::default()
