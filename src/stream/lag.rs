@@ -1,6 +1,7 @@
 //! How far the aggregation is behind, and what became of everything: one look at each shard.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use redis::{Pipeline, Value, cmd};
 
@@ -62,6 +63,45 @@ pub async fn figures(link: &Link, keys: &[ShardKeys]) -> Result<Vec<ShardFigures
         all.push(ShardFigures { shard: keys.shard, meta, appended, pending, undelivered });
     }
     Ok(all)
+}
+
+/// What one shard has not folded yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Messages written and not yet folded.
+    pub messages: u64,
+    /// How long the oldest of them has been waiting, by Redis's clock.
+    pub oldest: Duration,
+    /// Whether somebody owns the shard; also one that died and was not taken over yet.
+    pub is_owned: bool,
+}
+
+/// Looks at what one shard has not folded.
+///
+/// # Errors
+/// [`Error::Redis`] when there is no answer.
+pub async fn backlog(link: &Link, keys: &ShardKeys) -> Result<Backlog, Error> {
+    type Oldest = Vec<(String, Value)>;
+    let figures = figures(link, std::slice::from_ref(keys)).await?;
+    let Some(figures) = figures.first() else { return Ok(Backlog::default()) };
+    let is_owned = !figures.meta.owner.is_empty();
+    let messages = figures.behind();
+    if messages == 0 {
+        return Ok(Backlog { is_owned, ..Backlog::default() });
+    }
+    let mut look = Pipeline::with_capacity(2);
+    look.cmd("XRANGE").arg(&keys.stream).arg(format!("({}", figures.meta.pos)).arg("+");
+    look.arg("COUNT").arg(1);
+    look.cmd("TIME");
+    let (oldest, (seconds, micros)): (Oldest, (u64, u64)) = link.run_all(&look).await?;
+    let now = Duration::from_secs(seconds) + Duration::from_micros(micros);
+    let since = oldest.first().and_then(|(id, _)| EntryId::parse(id.as_bytes()));
+    let oldest = since.map(|id| now.saturating_sub(Duration::from_millis(id.ms)));
+    Ok(match oldest {
+        Some(oldest) => Backlog { messages, oldest, is_owned },
+        // It was folded between the two looks.
+        None => Backlog { is_owned, ..Backlog::default() },
+    })
 }
 
 /// Σ over producers of the running total in their newest entry, and what is retired.

@@ -6,7 +6,7 @@ use streamgauge::reading::UnixMillis;
 use streamgauge::refusal::Refusal;
 use streamgauge::shard::ShardCount;
 
-use crate::stage::{Stage, keys};
+use crate::stage::{Reply, Stage, keys};
 
 /// 2024-01-01T12:00:00Z.
 const AT: i64 = 1_704_110_400_000;
@@ -77,7 +77,7 @@ fn topics_have_the_promised_shape() {
     // What somebody else wrote there is passed over.
     stage.redis(redis::cmd("HSET").arg(&keys()[0].topics).arg("broken").arg("{"));
     stage.redis(redis::cmd("HSET").arg(&keys()[0].topics).arg(b"\xff").arg("{}"));
-    let has_one = |reply: &crate::stage::Reply| topics(&reply.json()).len() == 1;
+    let has_one = |reply: &Reply| topics(&reply.json()).len() == 1;
     let answer = stage.get_until("/api/topics", has_one).json();
     let expected = json!({
         "topic": "sensors/kitchen/temperature", "last_message": "2024-01-01T12:00:00.000Z",
@@ -205,6 +205,38 @@ fn each_outcome_has_its_verdict() {
     let similar = matched["similar"].as_array().unwrap();
     assert_eq!((similar.len(), &matched["filter"]), (4, &json!(null)));
     assert_eq!(similar[0]["why"], "this filter takes it");
+}
+
+#[test]
+fn while_messages_wait_to_be_counted_the_answer_says_so() {
+    let stage = Stage::start();
+    let topic = "sensors/a/t";
+    let shard = u16::try_from(shard_of(topic)).unwrap();
+    let answer = explain(&stage, topic);
+    assert_eq!((&answer["waiting"], &answer["lag_ms"]), (&json!(0), &json!(0)));
+    stage.append(shard, 1, &[(topic, r#"{"value":1}"#), (topic, r#"{"value":2}"#)]);
+    stage.append(shard, 2, &[(topic, r#"{"value":3}"#), (topic, r#"{"value":4}"#)]);
+    let path = format!("/api/topics/explain?topic={}", escaped(topic));
+    let lags = |reply: &Reply| reply.json()["lag_ms"].as_u64() >= Some(1000);
+    let answer = stage.get_until(&path, lags).json();
+    assert_eq!((&answer["outcome"], &answer["waiting"]), (&json!("never_seen"), &json!(4)));
+    let verdict = answer["verdict"].as_str().unwrap();
+    let said = format!("4 messages are stored in shard {shard} and wait to be counted");
+    assert!(verdict.starts_with(&said), "{verdict}");
+    assert!(verdict.contains("No process aggregates this shard"), "{verdict}");
+    // Of a shard that somebody owns he is behind.
+    stage.redis(redis::cmd("HSET").arg(&keys()[shard_of(topic)].meta).arg("owner").arg("n1"));
+    let answer = explain(&stage, topic);
+    assert!(answer["verdict"].as_str().unwrap().contains("Its owner is behind"), "{answer}");
+    // Nothing waits in the other shard.
+    let elsewhere = (0..).map(|n| format!("sensors/{n}/t"));
+    let other = elsewhere.into_iter().find(|other| shard_of(other) != shard_of(topic)).unwrap();
+    assert_eq!(explain(&stage, &other)["waiting"], 0);
+    let _aggregator = stage.aggregate();
+    let counted = |reply: &Reply| reply.json()["outcome"] == "counted";
+    let answer = stage.get_until(&path, counted).json();
+    assert_eq!((&answer["waiting"], &answer["lag_ms"]), (&json!(0), &json!(0)));
+    assert!(answer["verdict"].as_str().unwrap().starts_with("Messages of this topic"), "{answer}");
 }
 
 #[test]

@@ -26,6 +26,7 @@ use crate::serve::view::{Moment, SensorRow};
 use crate::shard::ShardCount;
 use crate::stream::ShardKeys;
 use crate::stream::catalogue::StoredLetter;
+use crate::stream::lag::{self, Backlog};
 
 /// Topics told that a text with wildcards would take.
 const MATCHES_MAX: usize = 10;
@@ -75,6 +76,11 @@ pub(in crate::serve) struct Explanation {
     refused: Option<Refused>,
     #[schema(required = true)]
     last_dead_letter: Option<Letter>,
+    /// Messages of all topics of its shard that are stored and not folded yet: those of this topic
+    /// may be among them, and nothing here knows of them.
+    waiting: u64,
+    /// For how many milliseconds the oldest of them has been waiting; 0 when none is.
+    lag_ms: u64,
     /// Topics that were seen and look alike, the most telling first; for a text with wildcards
     /// those that it would take as a filter.
     similar: Vec<Similar>,
@@ -144,14 +150,13 @@ pub(in crate::serve) fn explain(service: &Arc<Service>, asked: Asked) -> Reply<'
         let keys = service.shards()?;
         let shard = shard_of(topic, &keys);
         let letter = last_letter(service, shard, topic).await?;
+        let backlog = backlog(service, shard).await?;
         let (topic, service) = (topic.to_owned(), service.clone());
         let shard = shard.map(|keys| keys.shard.0);
         let made = beside_the_runtime(move || {
             let made = made(&service.table.read(), &topic, seen.get(&topic));
-            Explanation {
-                shard,
-                ..explained(&topic, &seen, &service.config.topics, (made, letter))
-            }
+            let known = Known { seen: &seen, made, letter, shard, backlog };
+            explained(&topic, &service.config.topics, known)
         });
         let explanation = made.await;
         Ok(answer::json(StatusCode::OK, asked.encodings(), &explanation).await)
@@ -174,6 +179,11 @@ async fn last_letter(
         Some(keys) => dead_letters::last_of(&service.deps.link, keys, topic).await,
         None => Ok(None),
     }
+}
+
+async fn backlog(service: &Service, shard: Option<&ShardKeys>) -> Result<Backlog, Fault> {
+    let Some(keys) = shard else { return Ok(Backlog::default()) };
+    lag::backlog(&service.deps.link, keys).await.map_err(|error| Fault::redis(&error))
 }
 
 /// The series that a topic made; when it was never seen, those that its levels name.
@@ -217,15 +227,21 @@ impl Made {
     }
 }
 
-fn explained(
-    topic: &str,
-    seen: &Seen,
-    filters: &TopicFilters,
-    (made, letter): (Vec<Made>, Option<StoredLetter>),
-) -> Explanation {
+/// What was found out.
+struct Known<'a> {
+    seen: &'a Seen,
+    made: Vec<Made>,
+    letter: Option<StoredLetter>,
+    shard: Option<u16>,
+    backlog: Backlog,
+}
+
+fn explained(topic: &str, filters: &TopicFilters, known: Known<'_>) -> Explanation {
+    let Known { seen, made, letter, shard, backlog } = known;
     let record = seen.get(topic);
     let case = Case { topic, filters, record, made: &made, left_out: seen.left_out };
     let (outcome, verdict) = case.judge();
+    let verdict = words::behind(shard, backlog) + &verdict;
     let refused = |(refusal, at): (Refusal, _)| Refused {
         reason: refusal.name(),
         explanation: words::explanation(refusal),
@@ -237,7 +253,7 @@ fn explained(
         outcome: outcome.name(),
         filter: filters.matching(topic).filter(|_| outcome != Outcome::Invalid).map(str::to_owned),
         filters: filters.iter().map(str::to_owned).collect(),
-        shard: None,
+        shard,
         format: record.and_then(|record| record.format),
         last_message: record.map(|record| Moment(record.last_message)),
         messages: record.map_or(0, |record| record.messages),
@@ -245,6 +261,8 @@ fn explained(
         rate: record.and_then(|record| record.rate.per_second(seen.as_of)),
         refused: record.and_then(|record| record.refusal).map(refused),
         last_dead_letter: letter.map(Letter::new),
+        waiting: backlog.messages,
+        lag_ms: u64::try_from(backlog.oldest.as_millis()).unwrap_or(u64::MAX),
         similar: look_alikes(topic, seen, outcome),
         readings: made,
         as_of: Moment(seen.as_of),

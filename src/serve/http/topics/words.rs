@@ -1,12 +1,35 @@
 //! What refusals and filters mean, in words that tell what to do. No I/O, no clock.
 
+use std::time::Duration;
+
 use crate::ingest::TopicFilters;
 use crate::refusal::Refusal;
+use crate::stream::lag::Backlog;
 
 /// The longest topic of MQTT (MQTT 3.1.1 §1.5.3).
 const TOPIC_BYTES_MAX: usize = 65_535;
+/// What waits for less than this needs no word: owners commit every tenth of a second under load. A
+/// guess.
+const BEHIND_MIN: Duration = Duration::from_secs(1);
 /// Filters of which it is said why they do not take a topic.
 const FILTERS_TOLD_MAX: usize = 3;
+
+/// That what a device sent may be waiting still; empty where it is not worth a word.
+pub(super) fn behind(shard: Option<u16>, backlog: Backlog) -> String {
+    let (Some(shard), true) = (shard, backlog.oldest >= BEHIND_MIN) else { return String::new() };
+    let Backlog { messages, oldest, is_owned } = backlog;
+    let why = match is_owned {
+        true => "Its owner is behind",
+        false => {
+            "No process aggregates this shard: start one whose STREAMGAUGE_ROLES has aggregate"
+        }
+    };
+    format!(
+        "{messages} messages are stored in shard {shard} and wait to be counted, the oldest for \
+         {} s; those of this topic may be among them. {why}. What follows knows nothing of them. ",
+        oldest.as_secs()
+    )
+}
 
 /// Why a message is refused for this reason, and what to do about it.
 pub(super) const fn explanation(refusal: Refusal) -> &'static str {
