@@ -12,6 +12,7 @@ mod answers;
 mod committed;
 mod conflate;
 mod desk;
+mod door;
 mod ending;
 mod event;
 mod follow;
@@ -33,7 +34,8 @@ mod stats;
 mod subscription;
 mod wish;
 
-pub(super) use desk::{Door, run};
+pub(super) use desk::run;
+pub(super) use door::Door;
 pub(super) use ending::Ending;
 pub(super) use frame::Frame;
 pub(super) use hub::Counts;

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::answers;
-use super::desk::{Command, Reached, Subscribe, queue};
+use super::door::{Command, Reached, Subscribe, queue};
 use super::ending::Ending;
 use super::event;
 use super::frame::Frame;

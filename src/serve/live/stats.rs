@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::desk::Command;
+use super::door::Command;
 use super::frame::Frame;
 use super::subscription::Subscription;
 use crate::reading::SeriesKey;
