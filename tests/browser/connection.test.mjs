@@ -1,30 +1,19 @@
 /** What the page says of its connection, and how it comes by one: banners, sign-in, prefixes. */
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
-import { MockServer } from './mock-server.mjs';
-import { cardOf, launch, openPage, role, until } from './page.mjs';
+import { test } from 'node:test';
+import { cardOf, role, text, until } from './page.mjs';
+import { open, page, serve, server, setStage } from './stage.mjs';
 
-let browser;
-let server;
-let page;
-
-before(async () => (browser = await launch()));
-after(async () => browser.close());
-afterEach(async () => {
-  await page.context().close();
-  await server.stop();
-});
+setStage();
 
 const KITCHEN = { sensor_id: 'kitchen', sensor_type: 'temperature', unit: '°C', location: null };
-const text = (locator) => () => locator.textContent();
 const connection = (wanted) =>
   until(text(role(page, 'connection')), (said) => said === wanted, { ms: 10_000 });
 
 test('a lost connection is said with the time of the last event, and comes back', async () => {
-  server = await new MockServer().start();
   server.publish({ ...KITCHEN, value: 21 });
-  page = await openPage(browser, server.url);
+  await open();
   await connection('Live');
   server.publish({ ...KITCHEN, value: 22 });
   const card = cardOf(page, 'kitchen', 'temperature');
@@ -51,12 +40,11 @@ test('a lost connection is said with the time of the last event, and comes back'
 });
 
 test('of a data set that was replaced while the page was away nothing is left', async () => {
-  server = await new MockServer().start();
   for (let i = 9; i >= 0; i -= 1) {
     const timestamp = new Date(Date.now() - i * 1000).toISOString();
     server.publish({ ...KITCHEN, value: 20 + i, timestamp }, { push: false });
   }
-  page = await openPage(browser, server.url, { path: '#sensor=kitchen&type=temperature&range=1h' });
+  await open({ path: '#sensor=kitchen&type=temperature&range=1h' });
   await until(text(role(page, 'range-readings')), (said) => said === '10');
   await connection('Live');
   const { port } = server;
@@ -77,9 +65,8 @@ test('of a data set that was replaced while the page was away nothing is left', 
 });
 
 test('a server that owes an answer for five seconds is called stale', async () => {
-  server = await new MockServer().start();
   server.publish({ ...KITCHEN, value: 21 });
-  page = await openPage(browser, server.url);
+  await open();
   await connection('Live');
   server.answers = false;
   await connection('Stale');
@@ -91,9 +78,8 @@ test('a server that owes an answer for five seconds is called stale', async () =
 });
 
 test('a quiet house is not called stale', async () => {
-  server = await new MockServer().start();
   server.publish({ ...KITCHEN, value: 21 });
-  page = await openPage(browser, server.url);
+  await open();
   await connection('Live');
   server.publish({ ...KITCHEN, value: 22 });
   await page.waitForTimeout(8000);
@@ -107,9 +93,9 @@ test('a quiet house is not called stale', async () => {
 });
 
 test('without a session the page leads to the sign-in, and a wrong token is said so', async () => {
-  server = await new MockServer({ token: 'right' }).start();
+  await serve({ token: 'right' });
   server.publish({ ...KITCHEN, value: 21 });
-  page = await openPage(browser, server.url);
+  await open();
   await page.waitForURL(/\/signin$/);
   assert.equal(await page.locator('#error').isVisible(), false);
   await page.fill('#token', 'wrong');
@@ -123,8 +109,7 @@ test('without a session the page leads to the sign-in, and a wrong token is said
 });
 
 test('a session that has ended leads to the sign-in', async () => {
-  server = await new MockServer().start();
-  page = await openPage(browser, server.url);
+  await open();
   await connection('Live');
   server.token = 'new';
   for (const client of server.clients) client.terminate();
@@ -132,9 +117,9 @@ test('a session that has ended leads to the sign-in', async () => {
 });
 
 test('under a prefix everything is found', async () => {
-  server = await new MockServer({ prefix: '/water/gauge/' }).start();
+  await serve({ prefix: '/water/gauge/' });
   server.publish({ ...KITCHEN, value: 21 });
-  page = await openPage(browser, server.url);
+  await open();
   await connection('Live');
   await cardOf(page, 'kitchen', 'temperature').click();
   await until(text(role(page, 'range-readings')), (said) => said === '1');
@@ -142,8 +127,7 @@ test('under a prefix everything is found', async () => {
 });
 
 test('the switch changes the colours and is remembered', async () => {
-  server = await new MockServer().start();
-  page = await openPage(browser, server.url);
+  await open();
   const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   assert.equal(await ground(), 'rgb(244, 246, 246)');
   await page.getByRole('button', { name: 'Use dark colours' }).click();

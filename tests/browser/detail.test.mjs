@@ -1,24 +1,13 @@
 /** The view of one sensor: its history and its live continuation, without a seam. */
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { MockServer } from './mock-server.mjs';
-import { cardOf, launch, openPage, role, until } from './page.mjs';
+import { test } from 'node:test';
+import { cardOf, role, text, until } from './page.mjs';
+import { open, openLive, page, server, setStage } from './stage.mjs';
 
-let browser;
-let server;
-let page;
-
-before(async () => (browser = await launch()));
-after(async () => browser.close());
-beforeEach(async () => (server = await new MockServer().start()));
-afterEach(async () => {
-  await page.context().close();
-  await server.stop();
-});
+setStage();
 
 const FLOW = { sensor_id: 'flow', sensor_type: 'speed', unit: 'm/s', location: 'Weir' };
-const text = (locator) => () => locator.textContent();
 const readings = () => until(text(role(page, 'range-readings')), (said) => said !== '');
 /** One reading a minute, the last one a minute ago. */
 const fill = (minutes) => {
@@ -27,10 +16,7 @@ const fill = (minutes) => {
     server.publish({ ...FLOW, value: i % 7, timestamp, metadata: { i } }, { push: false });
   }
 };
-const openDetail = async (path = '#sensor=flow&type=speed&range=1h') => {
-  page = await openPage(browser, server.url, { path });
-  await until(text(role(page, 'connection')), (said) => said === 'Live');
-};
+const openDetail = (path = '#sensor=flow&type=speed&range=1h') => openLive({ path });
 /** How many pixels of the chart have the colour of its line. */
 const painted = () => page.evaluate(() => {
   const canvas = document.querySelector('.plot canvas');
@@ -45,7 +31,7 @@ const painted = () => page.evaluate(() => {
 
 test('a card opens its chart, and Back leads to the cards again', async () => {
   fill(30);
-  page = await openPage(browser, server.url);
+  await open();
   await cardOf(page, 'flow', 'speed').click();
   await until(text(role(page, 'range-readings')), (said) => said === '30');
   await until(painted, (n) => n > 200);

@@ -2,26 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { MockServer } from './mock-server.mjs';
-import { launch, openPage, role, until } from './page.mjs';
+import { test } from 'node:test';
+import { role, text, until } from './page.mjs';
+import { openLive, page, server, setStage } from './stage.mjs';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const FLOW = { sensor_id: 'flow', sensor_type: 'speed', unit: 'm/s', location: 'Weir' };
 
-let browser;
-let server;
-let page;
-
-before(async () => (browser = await launch()));
-after(async () => browser.close());
-beforeEach(async () => (server = await new MockServer().start()));
-afterEach(async () => {
-  await page.context().close();
-  await server.stop();
-});
+setStage();
 
 /** Readings of the last `ms`, one every `step`. */
 const fill = (ms, step, valueAt = (i) => i % 7) => {
@@ -33,13 +23,8 @@ const fill = (ms, step, valueAt = (i) => i % 7) => {
 };
 /** Readings reach back so far, and windows further. */
 const keep = (raw, minutes) => (server.kept = new Map([['raw', raw], ['1m', minutes]]));
-const openDetail = async (range, how = {}) => {
-  page = await openPage(browser, server.url, {
-    path: `#sensor=flow&type=speed&range=${range}`, ...how,
-  });
-  await until(text(role(page, 'connection')), (said) => said === 'Live');
-};
-const text = (locator) => () => locator.textContent();
+const openDetail = (range, how = {}) =>
+  openLive({ path: `#sensor=flow&type=speed&range=${range}`, ...how });
 const said = (name, wanted) => until(text(role(page, name)), (it) =>
   (wanted instanceof RegExp ? wanted.test(it) : it === wanted));
 /** The questions for the chart itself. */

@@ -6,12 +6,11 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { cardOf, launch, openPage, role, until } from './page.mjs';
+import { cardOf, launch, openPage, role, text, until } from './page.mjs';
 
 /** What a new user is promised. */
 const PROMISED_MS = 2000;
 const [url, port] = process.argv.slice(2);
-const text = (locator) => () => locator.textContent();
 
 /** As the README says it. */
 function publish(topic, message) {

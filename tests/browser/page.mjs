@@ -65,6 +65,9 @@ export function cardOf(page, id, type) {
 /** One fact of a card, a view or the frame, by its `data-role`. */
 export const role = (within, name) => within.locator(`[data-role="${name}"]`);
 
+/** What a locator's text is, to be polled. */
+export const text = (locator) => () => locator.textContent();
+
 /** Polls until `probe` gives what `wanted` accepts; fails with what it gave last. */
 export async function until(probe, wanted, { ms = 5000 } = {}) {
   const end = Date.now() + ms;

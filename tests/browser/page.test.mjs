@@ -1,30 +1,12 @@
 /** The page in a real browser, against the small server of `mock-server.mjs`. */
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { MockServer } from './mock-server.mjs';
-import { cardOf, launch, openPage, role, until } from './page.mjs';
+import { test } from 'node:test';
+import { cardOf, role, text, until } from './page.mjs';
+import { open, openLive, server, setStage } from './stage.mjs';
 
-let browser;
-let server;
-/** Pages of the running test; closed after it. */
-let pages = [];
+setStage();
 
-before(async () => (browser = await launch()));
-after(async () => browser.close());
-beforeEach(async () => (server = await new MockServer().start()));
-afterEach(async () => {
-  for (const page of pages) await page.context().close();
-  pages = [];
-  await server.stop();
-});
-
-const open = async (how) => {
-  const page = await openPage(browser, server.url, how);
-  pages.push(page);
-  return page;
-};
-const text = (locator) => () => locator.textContent();
 const KITCHEN = {
   sensor_id: 'kitchen', sensor_type: 'temperature', unit: '°C', location: 'Kitchen',
 };
@@ -54,9 +36,8 @@ test('a card shows value, unit, extremes, count and place of its series', async 
 
 test('a reading changes its card at once and its statistics soon', async () => {
   fill();
-  const page = await open();
+  const page = await openLive();
   const card = cardOf(page, 'kitchen', 'temperature');
-  await until(text(role(page, 'connection')), (said) => said === 'Live');
   server.publish({ ...KITCHEN, value: 31.25 });
   await until(text(role(card, 'value')), (said) => said === '31.25', { ms: 500 });
   await until(text(role(card, 'age')), (said) => said === 'now', { ms: 500 });
@@ -67,9 +48,8 @@ test('a reading changes its card at once and its statistics soon', async () => {
 
 test('a reading measured earlier than the shown one does not replace it', async () => {
   fill();
-  const page = await open();
+  const page = await openLive();
   const card = cardOf(page, 'kitchen', 'temperature');
-  await until(text(role(page, 'connection')), (said) => said === 'Live');
   server.publish({ ...KITCHEN, value: 99, timestamp: '2024-01-01T12:00:00Z' });
   await until(text(role(card, 'count')), (said) => said === '11 readings');
   assert.equal(await role(card, 'value').textContent(), '24.5');
@@ -79,8 +59,7 @@ test('a reading measured earlier than the shown one does not replace it', async 
 test('a batch of readings changes every card it names', async () => {
   fill();
   fill({ ...KITCHEN, sensor_id: 'cellar', location: 'Cellar' });
-  const page = await open();
-  await until(text(role(page, 'connection')), (said) => said === 'Live');
+  const page = await openLive();
   const timestamp = new Date().toISOString();
   const readings = ['kitchen', 'cellar'].map((sensor_id, i) => ({
     ...KITCHEN, sensor_id, value: 50 + i, timestamp, metadata: {}, position: `0:1-${i}.0`,

@@ -1,24 +1,13 @@
 /** Sensors that went quiet: what their cards say, what the frame counts, what is read out. */
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { test } from 'node:test';
 import { sentenceOf } from '../../static/says.js';
-import { MockServer } from './mock-server.mjs';
-import { cardOf, launch, openPage, role, until } from './page.mjs';
+import { cardOf, role, text, until } from './page.mjs';
+import { openLive, page, server, setStage } from './stage.mjs';
 
-let browser;
-let server;
-let page;
+setStage();
 
-before(async () => (browser = await launch()));
-after(async () => browser.close());
-beforeEach(async () => (server = await new MockServer().start()));
-afterEach(async () => {
-  await page?.context().close();
-  await server.stop();
-});
-
-const text = (locator) => () => locator.textContent();
 const SENSORS = ['kitchen', 'cellar', 'roof'];
 /** Each sent last so long ago, in seconds. */
 const furnish = (ages) => SENSORS.forEach((sensor_id, n) => {
@@ -28,17 +17,13 @@ const furnish = (ages) => SENSORS.forEach((sensor_id, n) => {
     server.publish({ ...reading, timestamp }, { push: false });
   }
 });
-const open = async () => {
-  page = await openPage(browser, server.url);
-  await until(text(role(page, 'connection')), (said) => said === 'Live');
-};
 const statusOf = (id) => () => cardOf(page, id, 'temperature').getAttribute('data-status');
 
 test('late and offline are a shape, a word and a colour, online is an age', async () => {
   furnish([2, 48, 3 * 3600 + 12 * 60]);
   SENSORS.forEach((id, n) =>
     server.turn(id, 'temperature', ['online', 'late', 'offline'][n]));
-  await open();
+  await openLive();
   const seen = [];
   for (const id of SENSORS) {
     const card = cardOf(page, id, 'temperature');
@@ -63,7 +48,7 @@ test('late and offline are a shape, a word and a colour, online is an age', asyn
 test('a sensor that goes quiet and comes back is told by the server, and only then', async () => {
   furnish([2, 2, 2]);
   SENSORS.forEach((id) => server.turn(id, 'temperature', 'online'));
-  await open();
+  await openLive();
   await until(statusOf('cellar'), (status) => status === 'online');
   for (const status of ['late', 'offline', 'online']) {
     server.turn('cellar', 'temperature', status);
@@ -80,7 +65,7 @@ test('what is not known to be online does not look so without a connection', asy
   furnish([2, 48, 4000]);
   SENSORS.forEach((id, n) =>
     server.turn(id, 'temperature', ['online', 'late', 'offline'][n]));
-  await open();
+  await openLive();
   await until(statusOf('roof'), (status) => status === 'offline');
   await server.stop();
   await until(statusOf('kitchen'), (status) => status === 'unknown');
@@ -90,7 +75,7 @@ test('what is not known to be online does not look so without a connection', asy
 test('sensors that went quiet are read out together', async () => {
   furnish([2, 2, 2]);
   SENSORS.forEach((id) => server.turn(id, 'temperature', 'online'));
-  await open();
+  await openLive();
   await until(statusOf('cellar'), (status) => status === 'online');
   server.turn('kitchen', 'temperature', 'offline');
   server.turn('cellar', 'temperature', 'offline');

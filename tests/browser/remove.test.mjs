@@ -1,23 +1,12 @@
 /** Removing a sensor: the question, the answer, and what every page shows then. */
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { MockServer } from './mock-server.mjs';
-import { cardOf, launch, openPage, role, until } from './page.mjs';
+import { test } from 'node:test';
+import { cardOf, role, text, until } from './page.mjs';
+import { openLive, page, server, setStage } from './stage.mjs';
 
-let browser;
-let server;
-let page;
+setStage();
 
-before(async () => (browser = await launch()));
-after(async () => browser.close());
-beforeEach(async () => (server = await new MockServer().start()));
-afterEach(async () => {
-  await page.context().close();
-  await server.stop();
-});
-
-const text = (locator) => () => locator.textContent();
 const shown = (locator) => () => locator.isVisible();
 const yes = (it) => it === true;
 const KITCHEN = {
@@ -37,8 +26,7 @@ async function open(path = '') {
       server.publish({ ...series, value: 20 + i, timestamp }, { push: false });
     }
   }
-  page = await openPage(browser, server.url, { path });
-  await until(text(role(page, 'connection')), (said) => said === 'Live');
+  await openLive({ path });
 }
 
 const DETAIL = '#sensor=kitchen&type=temperature&range=1h';
