@@ -256,13 +256,19 @@ export class Catalogue {
    * its look; where all counts are in doubt, one that has sent since did.
    *
    * @param {import('./events.js').Row[]} rows all there are
+   * @returns {Set<string>} sensors of which something was dropped
    */
   keepOnly(rows) {
     const known = new Set(rows.map((row) => keyOf(row.id, row.type)));
+    /** @type {Set<string>} */
+    const dropped = new Set();
     for (const one of [...this.series.values()]) {
       const isNew = one.count === null && one.lastAt !== null;
-      if (!known.has(one.key) && !isNew) this.drop(one);
+      if (known.has(one.key) || isNew) continue;
+      this.drop(one);
+      dropped.add(one.id);
     }
+    return dropped;
   }
 
   /** Keeps a sparkline for a series that is looked at. @param {Series} one */

@@ -24,6 +24,7 @@ const MEANWHILE_MOST = 100;
 /**
  * @typedef {object} Listener
  * @property {() => void} onList rows were taken
+ * @property {(ids: Set<string>) => void} onDropped of these sensors the list has not all series
  * @property {(perSecond: number) => void} onRate readings per second in all
  */
 
@@ -77,7 +78,7 @@ export class Census {
   /** @param {Row[]} rows @param {boolean} complete these are all */
   takeAll(rows, complete) {
     const at = Date.now();
-    if (complete) this.catalogue.keepOnly(rows);
+    const dropped = complete ? this.catalogue.keepOnly(rows) : null;
     this.catalogue.applyRows(rows, { at, whole: true });
     this.hasMore = !complete;
     const meanwhile = this.meanwhile ?? [];
@@ -86,6 +87,7 @@ export class Census {
     if (this.doubtful || meanwhile.length >= MEANWHILE_MOST) this.dueAt = at + SECOND_LOOK_MS;
     this.doubtful = false;
     this.loaded = true;
+    if (dropped) this.listener.onDropped(dropped);
     this.listener.onList();
   }
 

@@ -38,6 +38,7 @@ class Page {
     this.seeds = new Seeds(this.catalogue);
     this.census = new Census(this.catalogue, {
       onList: () => this.onList(),
+      onDropped: (ids) => this.onDropped(ids),
       onRate: (perSecond) => this.onRate(perSecond),
     });
     this.live = new Live({
@@ -183,13 +184,27 @@ class Page {
   onRemoved(id) {
     this.census.removed.note(id);
     this.catalogue.remove(id);
+    this.lose(id);
+    this.draw();
+  }
+
+  /**
+   * The list does not have them any more: they were removed while nobody told this page.
+   * @param {Set<string>} ids
+   */
+  onDropped(ids) {
+    const { sensor } = readRoute();
+    if (ids.has(sensor) && this.catalogue.allOf(sensor).length === 0) this.lose(sensor);
+  }
+
+  /** Who looks at this sensor is told that there is none. @param {string} id */
+  lose(id) {
     if (this.remove.id === id) this.remove.close();
     if (readRoute().sensor === id && this.detail.isOpen) {
       this.gone.show(id);
       this.follow();
       this.says.say(`${id} was removed`, 0);
     }
-    this.draw();
   }
 
   /**

@@ -48,6 +48,22 @@ test('a sensor is removed after a question that says what goes', async () => {
   assert.deepEqual(page.faults, []);
 });
 
+test('of a sensor that was removed while the page was away nothing is left on return', async () => {
+  await open(DETAIL);
+  await until(text(role(page, 'range-readings')), (said) => said === '5');
+  const { port } = server;
+  await server.stop();
+  await until(text(role(page, 'connection')), (said) => said === 'Not connected');
+  server.forget('kitchen');
+  await server.start(port);
+  await until(shown(role(page, 'gone')), yes, { ms: 10_000 });
+  assert.equal(await role(page, 'chart').isVisible(), false);
+  // It sends again.
+  server.publish({ ...KITCHEN, value: 3 });
+  await until(text(role(page, 'range-readings')), (said) => said === '1');
+  assert.equal(await role(page, 'gone').isVisible(), false);
+});
+
 test('the question is answered by keys, and no is the first answer', async () => {
   await open(DETAIL);
   await ask().focus();
