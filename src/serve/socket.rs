@@ -6,6 +6,11 @@
 //! the body nor ends, whoever has gone there: it waits until the kernel gives the peer up
 //! ([`super::accept`]). Sockets of other answers keep the kernel's own buffer, which grows with
 //! the distance of whoever reads a file.
+//!
+//! A peer takes something when the kernel says that there is room again, which Linux does when a
+//! third of what it keeps is gone: whoever takes less than about 4 KB a second while more comes is
+//! too slow. While the kernel takes what comes, nothing stands still here; a peer that shuts its
+//! window meanwhile is the kernel's to give up.
 
 use std::io;
 use std::pin::Pin;
