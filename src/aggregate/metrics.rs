@@ -5,6 +5,7 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use metrics::{describe_counter, describe_gauge};
 
+use super::topics::LeftOut;
 use crate::history::{Budget, Coverage, Share};
 use crate::stream::commit::{Call, Verdict};
 
@@ -12,6 +13,8 @@ const HISTORY_BYTES: &str = "streamgauge_history_bytes";
 const BUDGET_BYTES: &str = "streamgauge_history_budget_bytes";
 const OLDEST: &str = "streamgauge_history_oldest_timestamp_seconds";
 const EVICTED_SPANS: &str = "streamgauge_history_evicted_spans_total";
+const TOPICS_LEFT_OUT: &str = "streamgauge_aggregate_topics_left_out_total";
+const MESSAGES_UNREMEMBERED: &str = "streamgauge_aggregate_topic_messages_left_out_total";
 const EVICTED_BYTES: &str = "streamgauge_history_evicted_bytes_total";
 
 /// An owner's numbers; all shards share them.
@@ -47,6 +50,55 @@ impl OwnerMetrics {
             Verdict::Written | Verdict::Done => self.series.increment(call.series() as u64),
             Verdict::Fenced | Verdict::Conflict | Verdict::Pending => self.refused.increment(1),
         }
+    }
+}
+
+/// What the owner of a shard did not remember of topics, since the process began; all shards add
+/// to the same counters.
+#[derive(Clone)]
+pub(super) struct TopicMetrics {
+    topics: Counter,
+    full: Counter,
+    long: Counter,
+    /// What is in the counters already, or was there before: topics, and messages by reason.
+    told: [u64; 3],
+}
+
+impl TopicMetrics {
+    pub fn new() -> Self {
+        describe_counter!(
+            TOPICS_LEFT_OUT,
+            "Topics, about, for which there was no place among those that are remembered"
+        );
+        describe_counter!(
+            MESSAGES_UNREMEMBERED,
+            "Messages of topics that are not remembered, by reason; they are counted all the same"
+        );
+        Self {
+            topics: counter!(TOPICS_LEFT_OUT),
+            full: counter!(MESSAGES_UNREMEMBERED, "reason" => "full"),
+            long: counter!(MESSAGES_UNREMEMBERED, "reason" => "long"),
+            told: [0; 3],
+        }
+    }
+
+    /// So much was left out before this owner began.
+    pub fn begin(&mut self, left_out: &LeftOut) {
+        self.told = Self::numbers(left_out);
+    }
+
+    /// So much was left out by now.
+    pub fn left_out(&mut self, left_out: &LeftOut) {
+        let now = Self::numbers(left_out);
+        let counters = [&self.topics, &self.full, &self.long];
+        for ((counter, now), told) in counters.into_iter().zip(now).zip(self.told) {
+            counter.increment(now.saturating_sub(told));
+        }
+        self.told = now;
+    }
+
+    fn numbers(left_out: &LeftOut) -> [u64; 3] {
+        [left_out.topics.estimate(), left_out.full, left_out.long]
     }
 }
 
@@ -144,6 +196,30 @@ mod tests {
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;
+
+    #[test]
+    fn topics_left_out_are_counted_from_when_the_owner_began() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let mut metrics = metrics::with_local_recorder(&recorder, TopicMetrics::new);
+        let mut left_out = LeftOut { full: 5, long: 1, ..LeftOut::default() };
+        left_out.topics.note(0);
+        metrics.begin(&left_out);
+        left_out.full += 4;
+        left_out.long += 2;
+        for topic in 1..4 {
+            left_out.topics.note(topic << 60);
+        }
+        metrics.left_out(&left_out);
+        metrics.left_out(&left_out);
+        let shown = recorder.handle().render();
+        for line in [
+            "streamgauge_aggregate_topics_left_out_total 3",
+            "streamgauge_aggregate_topic_messages_left_out_total{reason=\"full\"} 4",
+            "streamgauge_aggregate_topic_messages_left_out_total{reason=\"long\"} 2",
+        ] {
+            assert!(shown.lines().any(|shown| shown == line), "{line} is not in\n{shown}");
+        }
+    }
 
     #[test]
     fn evictions_are_counted_by_share_and_cause() {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fold::FoldConfig;
 use super::load::load;
-use super::metrics::{EvictionMetrics, OwnerMetrics};
+use super::metrics::{EvictionMetrics, OwnerMetrics, TopicMetrics};
 use super::owner::{Action, BLOCK_MAX, Ended, Event, Owner};
 use super::state::Unreadable;
 use super::topics::Topics;
@@ -50,6 +50,7 @@ struct Task {
     ledger: Ledger,
     metrics: OwnerMetrics,
     evictions: EvictionMetrics,
+    topics: TopicMetrics,
 }
 
 /// Owns a shard under `fence` until somebody else does or `stop` is said. While Redis is away it
@@ -71,6 +72,7 @@ pub async fn own(
         ledger: Ledger::new(context.server.clone(), keys, fence),
         metrics: OwnerMetrics::new(),
         evictions: EvictionMetrics::new(),
+        topics: TopicMetrics::new(),
     };
     let mut backoff = Server::backoff();
     let mut action = Action::ReadMeta;
@@ -133,6 +135,7 @@ impl Task {
             Action::ReadMeta => {
                 if !owner.topics().is_loaded() {
                     owner.topics().load(self.ledger.topics().await?);
+                    self.topics.begin(owner.topics().left_out());
                 }
                 let (meta, inventory) = self.ledger.begin().await?;
                 Event::Meta(Box::new(meta), Inventory::parse(inventory))
@@ -171,6 +174,7 @@ impl Task {
     /// What is seen of topics is not worth anything else's waiting: where it cannot be written, it
     /// is tried again some time. Whoever watches Redis says that it is away or full.
     async fn write_topics(&mut self, topics: &mut Topics, write: &HashWrite) -> bool {
+        self.topics.left_out(topics.left_out());
         let is_written = match self.ledger.write_topics(write).await {
             // The next commit will say that the shard is somebody else's.
             Ok(is_mine) => is_mine,

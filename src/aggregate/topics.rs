@@ -14,6 +14,7 @@
 //! **Cost.** A message costs one look into a hash table; everything else is done once for each
 //! topic and fold (`benches/fold.rs`).
 
+mod distinct;
 mod rate;
 mod record;
 mod writing;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use self::distinct::Distinct;
 pub use self::record::{Last, LeftOut, Record};
 use super::batch::Numbers;
 use super::series::{Table, sensor_of};
@@ -147,6 +149,11 @@ impl Topics {
         }
     }
 
+    /// What is in no record.
+    pub const fn left_out(&self) -> &LeftOut {
+        &self.left_out
+    }
+
     /// What the batch said was not folded, and comes again.
     pub fn begin(&mut self) {
         for place in self.touched.drain(..) {
@@ -247,8 +254,7 @@ impl Topics {
         }
         if topic.len() > TOPIC_BYTES_MAX {
             self.left_out.long += 1;
-            self.is_left_out_changed = true;
-            return None;
+            return self.leave_out(topic);
         }
         if self.seen.len() < self.topics_max {
             let seen = self.begin_topic(topic);
@@ -256,12 +262,17 @@ impl Topics {
         }
         let Some(place) = self.most_silent(at_ms) else {
             self.left_out.full += 1;
-            self.is_left_out_changed = true;
-            return None;
+            return self.leave_out(topic);
         };
         let seen = self.begin_topic(topic);
         self.replace(place, seen);
         Some(place)
+    }
+
+    fn leave_out(&mut self, topic: &str) -> Option<u32> {
+        self.left_out.topics.note(xxh3_64(topic.as_bytes()));
+        self.is_left_out_changed = true;
+        None
     }
 
     /// One that gave way a moment ago may be back: then it stays in Redis.

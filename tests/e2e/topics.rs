@@ -66,7 +66,24 @@ fn whoever_asks_is_told_what_became_of_real_messages() {
 
     let list = streamgauge.json("/api/topics");
     assert_eq!(list["topics"].as_array().unwrap().len(), 5);
-    assert_eq!(list["left_out"], 0);
+    assert_eq!((&list["left_out"], &list["topics_left_out"]), (&json!(0), &json!(0)));
+    // A topic that is too long is counted, by the message and by the topic.
+    let long = format!("sensors/{}/t", "x".repeat(600));
+    for value in [1, 2] {
+        device.publish(&long, format!(r#"{{"sensor_id":"attic","type":"t","value":{value}}}"#));
+    }
+    let list = within(seconds(20), "what is left out", || {
+        Some(streamgauge.json("/api/topics")).filter(|list| list["left_out"] == 2)
+    });
+    assert_eq!(list["topics_left_out"], 1);
+    let metrics = streamgauge.try_get("/metrics").unwrap().text;
+    for line in [
+        "streamgauge_aggregate_topics_left_out_total 1",
+        "streamgauge_aggregate_topic_messages_left_out_total{reason=\"long\"} 2",
+        "streamgauge_aggregate_topic_messages_left_out_total{reason=\"full\"} 0",
+    ] {
+        assert!(metrics.lines().any(|shown| shown == line), "{line} is not in\n{metrics}");
+    }
 }
 
 #[test]

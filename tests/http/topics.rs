@@ -71,7 +71,9 @@ fn topics_have_the_promised_shape() {
     record.refusal = Some((Refusal::BadJson, UnixMillis(AT - 1000)));
     put(&stage, "sensors/kitchen/temperature", &record);
     for (shard, full) in [(0, 3), (1, 4)] {
-        let value = LeftOut { full, long: 1 }.write();
+        let mut left_out = LeftOut { full, long: 1, ..LeftOut::default() };
+        (0..full).for_each(|topic| left_out.topics.note(topic << 60));
+        let value = left_out.write();
         stage.redis(redis::cmd("HSET").arg(&keys()[shard].topics).arg("").arg(value));
     }
     // What somebody else wrote there is passed over.
@@ -88,6 +90,7 @@ fn topics_have_the_promised_shape() {
     });
     assert_eq!(answer["topics"][0], expected);
     assert_eq!((&answer["left_out"], &answer["next"]), (&json!(9), &json!(null)));
+    assert_eq!(answer["topics_left_out"], 7);
     assert!(answer["as_of"].as_str().unwrap().ends_with('Z'));
 }
 

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::distinct::Distinct;
 use super::rate::Rate;
 use crate::payload::FORMATS;
 use crate::reading::{SeriesKey, UnixMillis};
@@ -173,13 +174,15 @@ impl Record {
 
 /// How many messages are in no record. Stored in the hash of records under an empty name, which no
 /// topic has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LeftOut {
     /// Because there were as many topics already as are remembered.
     pub full: u64,
     /// Because the topic is too long to be remembered.
     pub long: u64,
+    /// Of which topics they were; one that got a place later is still counted.
+    pub topics: Distinct,
 }
 
 impl LeftOut {
@@ -189,7 +192,7 @@ impl LeftOut {
     /// As it is stored.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
-        // Two numbers.
+        // Numbers and a text.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
@@ -228,7 +231,8 @@ mod tests {
         assert_eq!(Record::parse(&record().write()), Some(record()));
         let empty = Record::default();
         assert_eq!(Record::parse(&empty.write()), Some(empty));
-        let left_out = LeftOut { full: 3, long: 1 };
+        let mut left_out = LeftOut { full: 3, long: 1, ..LeftOut::default() };
+        left_out.topics.note(7);
         assert_eq!(LeftOut::parse(&left_out.write()), Some(left_out));
         for last in Last::ALL {
             let record = Record { last, ..Record::default() };
@@ -245,6 +249,8 @@ mod tests {
             assert_eq!(Record::parse(other), None, "{other:?}");
         }
         assert_eq!(LeftOut::parse(b"[]7"), None);
+        let older = LeftOut { full: 3, long: 1, ..LeftOut::default() };
+        assert_eq!(LeftOut::parse(br#"{"full":3,"long":1}"#), Some(older));
     }
 
     #[test]

@@ -62,6 +62,9 @@ pub(in crate::serve) struct TopicList<'a> {
     /// Messages of topics that are not remembered, because there are more than 10,000 or so, or
     /// because they are longer than 512 bytes.
     left_out: u64,
+    /// About how many topics those are, since the data set began: exact up to some hundred, a few
+    /// per cent off at 20,000 in a shard, and at most 74,000 there.
+    topics_left_out: u64,
     /// When it was read; owners write what they saw every few seconds.
     #[schema(value_type = String, format = DateTime)]
     as_of: Moment,
@@ -175,7 +178,9 @@ pub(in crate::serve) fn list(service: &Arc<Service>, asked: Asked) -> Reply<'_> 
             let (page, next) = wanted.select(&seen);
             let topics = page.into_iter().map(|row| TopicRow::new(row, seen.as_of)).collect();
             let left_out = seen.left_out.full + seen.left_out.long;
-            answer::to_bytes(&TopicList { topics, next, left_out, as_of: Moment(seen.as_of) })
+            let topics_left_out = seen.left_out.topics;
+            let as_of = Moment(seen.as_of);
+            answer::to_bytes(&TopicList { topics, next, left_out, topics_left_out, as_of })
         });
         Ok(answer::json_bytes(StatusCode::OK, asked.encodings(), bytes.await).await)
     })

@@ -30,8 +30,19 @@ pub(in crate::serve) struct Memory {
 pub(super) struct Seen {
     /// In the order of topics.
     topics: Vec<(Box<str>, Record)>,
-    pub left_out: LeftOut,
+    pub left_out: Missing,
     pub as_of: UnixMillis,
+}
+
+/// What is in no record, over all shards.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Missing {
+    /// Messages for whose topics there was no place.
+    pub full: u64,
+    /// Messages whose topics are too long.
+    pub long: u64,
+    /// About how many topics that were.
+    pub topics: u64,
 }
 
 impl Memory {
@@ -62,9 +73,11 @@ impl Seen {
         let mut seen = Self { as_of, ..Self::default() };
         for (field, value) in stored.into_iter().flatten() {
             if field == LeftOut::FIELD {
-                let LeftOut { full, long } = LeftOut::parse(&value).unwrap_or_default();
-                seen.left_out.full += full;
-                seen.left_out.long += long;
+                let of_shard = LeftOut::parse(&value).unwrap_or_default();
+                seen.left_out.full += of_shard.full;
+                seen.left_out.long += of_shard.long;
+                // A topic is in one shard only.
+                seen.left_out.topics += of_shard.topics.estimate();
             } else if let (Ok(topic), Some(record)) =
                 (String::from_utf8(field), Record::parse(&value))
             {

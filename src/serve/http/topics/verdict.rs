@@ -1,8 +1,9 @@
 //! One sentence or some for a person: what becomes of a topic's messages. No I/O, no clock.
 
 use super::explain::Made;
+use super::seen::Missing;
 use super::words;
-use crate::aggregate::topics::{Last, LeftOut, Record, TOPIC_BYTES_MAX};
+use crate::aggregate::topics::{Last, Record, TOPIC_BYTES_MAX};
 use crate::ingest::TopicFilters;
 use crate::refusal::Refusal;
 use crate::serve::view::Moment;
@@ -38,7 +39,7 @@ pub(super) struct Case<'a> {
     pub record: Option<&'a Record>,
     /// The series that it made, or that its levels name.
     pub made: &'a [Made],
-    pub left_out: LeftOut,
+    pub left_out: Missing,
 }
 
 impl Case<'_> {
@@ -169,9 +170,9 @@ impl Case<'_> {
             );
         } else if self.left_out.full > 0 {
             said += &format!(
-                " Not all topics are remembered: {} messages of others came, and this may be one \
-                 of those.",
-                self.left_out.full
+                " Not all topics are remembered: {} messages of about {} others came, and this \
+                 may be one of those.",
+                self.left_out.full, self.left_out.topics
             );
         }
         said + &self.sends_otherwise()
