@@ -32,6 +32,10 @@ const SLOW_MS = 1000;
 /** From the return of the network to a chart without a hole: the page waits up to 15 s to try. */
 const RETURN_MS = 30_000;
 const SILENCE_MS = 90_000;
+/** Sensors that catch up leave no more out between two readings: below what the page calls a gap. */
+const CATCH_UP_MS_MOST = 3000;
+/** A chart is asked for with two readings a pixel: wide enough for those of five minutes. */
+const CHART_WIDTH = 4800;
 
 const [url, port, redis] = process.argv.slice(2);
 
@@ -67,14 +71,15 @@ const linkOf = (page) => role(page, 'connection').textContent();
 const allLive = () => Promise.all(Object.values(pages).map((page) =>
   until(() => linkOf(page), (said) => said === 'Live', { ms: RETURN_MS })));
 
-async function open(name, path) {
-  pages[name] = await openPage(browser, wire.url, { path, watch: watchDrawing });
+async function open(name, how) {
+  pages[name] = await openPage(browser, wire.url, { ...how, watch: watchDrawing });
 }
 
 /** What holds at any time. @param {string} id @returns {Promise<number[]>} where it is open */
 async function look(id) {
   const shown = await chartOf(pages[id]);
   const known = new Set(ledger[id]);
+  assert.ok(known.size < shown.room, `${known.size} readings: the chart has room for ${shown.room}`);
   shown.t.forEach((at, i) => {
     assert.ok(known.has(at), `${id}: ${at} was never published`);
     assert.ok(i === 0 || shown.t[i - 1] < at, `${id}: ${at} twice, or out of order`);
@@ -94,9 +99,10 @@ async function whole(past, holes = { fast: 0, slow: 0 }) {
     const upTo = past[id];
     const missing = async () => {
       const there = new Set((await chartOf(pages[id])).t);
-      return upTo.filter((at) => !there.has(at));
+      const absent = upTo.filter((at) => !there.has(at));
+      return { id, of: upTo.length, missing: absent.length, from: absent[0], to: absent.at(-1) };
     };
-    await until(missing, ({ length }) => length === 0, { ms: RETURN_MS });
+    await until(missing, (found) => found.missing === 0, { ms: RETURN_MS });
     await until(() => look(id), (open) => open.length === holes[id], { ms: 10_000 });
     // No hole in the sparkline either: one line, whose readings stand near each other.
     const lines = () => sparkOf(cardOf(pages.cards, id, 'level'));
@@ -116,20 +122,33 @@ async function mend(holes) {
   await whole(past, holes);
 }
 
-/** While the network is away nothing comes, and readings of so long are published. */
+/**
+ * While the network is away nothing comes, and readings of so long are published. On a busy machine
+ * this process may not run for a while; the clock waits for the readings then, for a jump of it
+ * would be a silence of the sensors.
+ */
 async function pass(ms, span = ms) {
   const [began, behind] = [Date.now(), clock.behind];
+  const most = () => {
+    const heard = Object.keys(ledger).filter((id) => !silent.has(id));
+    const oldest = Math.min(...heard.map((id) => ledger[id].at(-1)));
+    return Math.max(0, oldest + CATCH_UP_MS_MOST - clock.now());
+  };
   await until(() => {
-    clock.behind = behind - Math.min(1, (Date.now() - began) / ms) * (span - ms);
-    return Date.now() - began;
-  }, (passed) => passed >= ms, { ms: ms + 5000 });
+    const share = Math.min(1, (Date.now() - began) / ms);
+    const wanted = behind - share * (span - ms);
+    clock.behind = Math.max(wanted, clock.behind - most());
+    return share === 1 && clock.behind === wanted;
+  }, (passed) => passed, { ms: 2 * ms + 30_000 });
 }
 
 try {
   await until(() => ledger.fast.length - device.open.size, (n) => n > 40, { ms: 15_000 });
   const before = published();
-  await open('cards', '');
-  for (const id of ['fast', 'slow']) await open(id, `#sensor=${id}&type=level&range=1h`);
+  await open('cards', {});
+  for (const id of ['fast', 'slow']) {
+    await open(id, { path: `#sensor=${id}&type=level&range=1h`, width: CHART_WIDTH });
+  }
   await allLive();
   await whole(before);
 

@@ -41,12 +41,14 @@ export async function watchDrawing(context) {
 
 /**
  * @param {import('playwright-core').Page} page
- * @returns {Promise<{t: number[], holes: number[]}>} times of the readings on the chart, and before
- *   which of them the line is open
+ * @returns {Promise<{t: number[], holes: number[], room: number}>} times of the readings on the
+ *   chart, before which of them the line is open, and with how many it is asked for at most
  */
 export const chartOf = (page) => page.evaluate(() => {
-  const [t, v] = globalThis.watchedPlot?.data ?? [[], []];
-  const shown = { t: [], holes: [] };
+  const plot = globalThis.watchedPlot;
+  const [t, v] = plot?.data ?? [[], []];
+  const room = plot ? (2 * plot.bbox.width) / devicePixelRatio : Infinity;
+  const shown = { t: [], holes: [], room };
   t.forEach((at, i) => (v[i] === null ? shown.holes.push(at) : shown.t.push(at)));
   return shown;
 });
