@@ -118,7 +118,7 @@ export class Seam {
     this.flows = false;
     this.flawed = true;
     if (this.state === 'whole') this.state = 'torn';
-    if (this.state !== 'unasked') this.shown.tear();
+    this.shown.tear();
   }
 
   /** Something of a shard was not delivered. @param {number | null} shard null: not said which */

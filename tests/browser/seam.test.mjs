@@ -317,6 +317,16 @@ test('while something is missing the line has a hole there, and none where nothi
   assert.deepEqual([line().gaps, line().t.length], [[], 8]);
 });
 
+test('what was not delivered before any answer is a hole, too', () => {
+  const seam = flowing();
+  seam.take(at(1000, '0:1-1.0'));
+  seam.part();
+  seam.join();
+  seam.take(at(5000, '0:1-5.0'));
+  const line = lineOf(seam.shown.rows, { from: 0, to: 9000, tears: seam.shown.tears });
+  assert.deepEqual(line.gaps.map(({ from, to }) => [from, to]), [[1000, 5000]]);
+});
+
 test('a gap of a shard that a series does not come through is not its gap', () => {
   const seam = flowing();
   seam.tear(2);
