@@ -58,14 +58,18 @@ impl Door {
     }
 }
 
-/// Waits until the door has taken `messages`, and watches that it takes no more.
+/// Waits until the listener has taken `messages`, and watches that it takes no more.
 fn holds(streamgauge: &Streamgauge, before: Door, messages: usize) {
-    let taken = || Door::look(streamgauge, "listener").messages - before.messages;
+    door_holds(streamgauge, ("listener", before), messages);
+}
+
+fn door_holds(streamgauge: &Streamgauge, (door, before): (&str, Door), messages: usize) {
+    let taken = || Door::look(streamgauge, door).messages - before.messages;
     let is_full = || (taken() >= messages).then_some(());
     within(seconds(60), "all is taken that the edges hold", is_full);
     let until = Instant::now() + WATCHED;
     while Instant::now() < until {
-        let now = Door::look(streamgauge, "listener");
+        let now = Door::look(streamgauge, door);
         assert_eq!(now.messages - before.messages, messages, "{now:?}");
         assert_eq!((now.acknowledged, now.shed), (before.acknowledged, before.shed));
     }
@@ -223,6 +227,31 @@ fn at_qos_0_devices_are_held_back_by_their_sockets_and_nothing_is_dropped() {
     let streamgauge = stage.start();
     fills_both_shards(&redis, &streamgauge, ("short", SHORT, Qos::AtMostOnce));
     fills_both_shards(&redis, &streamgauge, ("long", LONG, Qos::AtMostOnce));
+}
+
+/// At QoS 1 a broker keeps what we do not read, and what we do not acknowledge.
+#[test]
+fn a_broker_is_read_until_one_connection_owes_what_it_may() {
+    let (redis, mosquitto) = (Redis::start(), Mosquitto::start_without_window());
+    let stage = Stage::new().set("REDIS_URL", &redis.url());
+    let streamgauge = stage.subscribed_to(mosquitto.address()).start();
+    for (name, size) in [("short", SHORT), ("long", LONG)] {
+        let before = Door::look(&streamgauge, "subscriber");
+        redis.signal(Signal::STOP);
+        let flow = flow(name, size, Qos::AtLeastOnce);
+        let owed = edges::unacknowledged(flow.message_bytes());
+        let flood = Flood::begin(mosquitto.address(), flow);
+        door_holds(&streamgauge, ("subscriber", before), owed);
+        redis.signal(Signal::CONT);
+        // Acknowledged by the broker.
+        all_counted(&streamgauge, vec![flood]);
+        let after = within(seconds(20), "everything is acknowledged to the broker", || {
+            let now = Door::look(&streamgauge, "subscriber");
+            (now.acknowledged - before.acknowledged >= size.messages).then_some(now)
+        });
+        assert_eq!(after.messages - before.messages, size.messages);
+        assert_eq!((after.acknowledged - before.acknowledged, after.shed), (size.messages, 0));
+    }
 }
 
 /// A broker cannot be held back at QoS 0: it would end the connection, or drop what it likes.

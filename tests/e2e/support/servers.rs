@@ -79,6 +79,8 @@ pub struct Mosquitto {
     address: SocketAddr,
     /// Held when the port was found, not given.
     _port: Option<Port>,
+    /// Messages that it sends a client before one is acknowledged; 0: as many as there are.
+    window: u16,
     home: TempDir,
     child: Option<Child>,
 }
@@ -87,16 +89,22 @@ impl Mosquitto {
     /// On a free port.
     pub fn start() -> Self {
         let port = Port::take();
-        Self::start_with(port.address(), Some(port))
+        Self::start_with(port.address(), Some(port), 1000)
+    }
+
+    /// On a free port; it does not wait for acknowledgements.
+    pub fn start_without_window() -> Self {
+        let port = Port::take();
+        Self::start_with(port.address(), Some(port), 0)
     }
 
     /// Where it is told to be.
     pub fn start_at(address: SocketAddr) -> Self {
-        Self::start_with(address, None)
+        Self::start_with(address, None, 1000)
     }
 
-    fn start_with(address: SocketAddr, port: Option<Port>) -> Self {
-        let mut mosquitto = Self { address, _port: port, home: home(), child: None };
+    fn start_with(address: SocketAddr, port: Option<Port>, window: u16) -> Self {
+        let mut mosquitto = Self { address, _port: port, window, home: home(), child: None };
         mosquitto.run();
         mosquitto
     }
@@ -105,10 +113,11 @@ impl Mosquitto {
     pub fn run(&mut self) {
         let configuration = self.home.path().join("mosquitto.conf");
         let text = format!(
-            "listener {} {}\nallow_anonymous true\nmax_inflight_messages 1000\n\
+            "listener {} {}\nallow_anonymous true\nmax_inflight_messages {}\n\
              max_queued_messages 0\nlog_type error\npersistence false\n",
             self.address.port(),
             self.address.ip(),
+            self.window,
         );
         std::fs::write(&configuration, text).unwrap();
         let mut command = Command::new(installed("mosquitto"));
