@@ -14,12 +14,10 @@
 //! where the time goes. Topics are hashed by XXH3 under a seed of the process's own, so that
 //! nobody can choose topics that fall together.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::every::Every;
 use crate::reading::{SeriesKey, UnixMillis};
 
 /// So many messages of a topic are parsed before any is left out (design §2.6).
@@ -27,42 +25,14 @@ const PARSED_FIRST: u32 = 100;
 /// Topics remembered; others are always parsed.
 const TOPICS_MAX: usize = 262_144;
 
-/// Entries (`*`, an id, a prefix that ends in `*`) of which every reading is wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Every {
-    entries: Arc<BTreeSet<Box<str>>>,
-}
-
-impl Every {
-    pub(super) fn new(entries: BTreeSet<Box<str>>) -> Self {
-        Self { entries: Arc::new(entries) }
-    }
-
-    /// Whether nobody wants that.
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// Whether all these entries are among them.
-    pub(super) fn has(&self, entries: &BTreeSet<Box<str>>) -> bool {
-        entries.is_subset(&self.entries)
-    }
-
-    fn fits(&self, sensor_id: &str) -> bool {
-        let has_prefix = |entry: &str| match entry.strip_suffix('*') {
-            Some(prefix) => sensor_id.starts_with(prefix),
-            None => false,
-        };
-        self.entries.contains(sensor_id) || self.entries.iter().any(|entry| has_prefix(entry))
-    }
-}
-
 /// What is known of the topics.
 #[derive(Debug)]
 pub(super) struct Conflate {
     places: HashTable<u32>,
     topics: Vec<Topic>,
     every: Every,
+    /// How often another `every` was wanted: a topic learns of it when it is heard next.
+    every_changes: u64,
     seed: u64,
     /// The number of the look, from 1; a round may be looked at twice.
     look: u64,
@@ -95,8 +65,9 @@ struct Topic {
     latest: UnixMillis,
     /// The next round is parsed whole.
     whole: bool,
-    /// Somebody wants every reading of it.
+    /// Somebody wants every reading of it, as of this change.
     is_every: bool,
+    every_as_of: u64,
     /// The last look in which its last message was taken for all of them.
     taken_in: u64,
     /// How many messages were left out in that look.
@@ -115,6 +86,12 @@ impl Topic {
         has_misled
     }
 
+    #[cold]
+    fn learn_every(&mut self, every: &Every, as_of: u64) {
+        self.is_every = self.series.as_ref().is_some_and(|it| every.fits(&it.sensor_id));
+        self.every_as_of = as_of;
+    }
+
     const fn is_safe(&self) -> bool {
         self.series.is_some() && self.parsed >= PARSED_FIRST && !self.whole && !self.is_every
     }
@@ -124,18 +101,17 @@ impl Conflate {
     /// Knows no topic. `seed` is random.
     pub(super) fn new(seed: u64) -> Self {
         let (places, topics, every) = (HashTable::new(), Vec::new(), Every::default());
-        Self { places, topics, every, seed, look: 0, round: 0, misled: false }
+        let misled = false;
+        Self { places, topics, every, every_changes: 0, seed, look: 0, round: 0, misled }
     }
 
-    /// From now on every reading of these entries is wanted.
+    /// From now on every reading of these entries is wanted. Costs nothing here, however many
+    /// topics there are: each is judged when its next message comes.
     pub(super) fn want_every(&mut self, every: Every) {
-        if every == self.every {
-            return;
+        if !every.is(&self.every) {
+            self.every = every;
+            self.every_changes += 1;
         }
-        for topic in &mut self.topics {
-            topic.is_every = topic.series.as_ref().is_some_and(|it| every.fits(&it.sensor_id));
-        }
-        self.every = every;
     }
 
     /// A round begins: messages of one shard that were read together.
@@ -159,6 +135,9 @@ impl Conflate {
     pub(super) fn plan(&mut self, topic: &str) -> Plan {
         let Some(place) = self.find(topic) else { return Plan::Parse(None) };
         let known = &mut self.topics[place.0 as usize];
+        if known.every_as_of != self.every_changes {
+            known.learn_every(&self.every, self.every_changes);
+        }
         if known.is_safe() && known.whole_in < self.round {
             if known.taken_in == self.look {
                 known.replaced += 1;
@@ -214,7 +193,7 @@ impl Conflate {
     }
 
     fn learn(&mut self, topic: &str, series: &SeriesKey, measured_at: UnixMillis) {
-        let Self { places, topics, every, seed, .. } = self;
+        let Self { places, topics, every, every_changes, seed, .. } = self;
         let Some(place) = u32::try_from(topics.len()).ok().filter(|_| topics.len() < TOPICS_MAX)
         else {
             return;
@@ -226,6 +205,7 @@ impl Conflate {
             latest: measured_at,
             whole: false,
             is_every: every.fits(&series.sensor_id),
+            every_as_of: *every_changes,
             taken_in: 0,
             replaced: 0,
             whole_in: 0,
@@ -243,6 +223,9 @@ impl Conflate {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     const NOW: UnixMillis = UnixMillis(1000);
@@ -357,5 +340,22 @@ mod tests {
             conflate.parsed("x", None, &series("a"), NOW);
         }
         assert_eq!(plan(&mut conflate, &["x", "x"]), [true, true]);
+    }
+
+    /// A hundred clients that asked for `every` and took it back, eighteen times a second, kept the
+    /// tail busy with nothing but walking all topics and entries.
+    #[test]
+    fn a_change_of_what_is_wanted_costs_nothing_for_topics_that_are_not_heard() {
+        let (started, limit) = (Instant::now(), Duration::from_secs(20));
+        let mut conflate = Conflate::new(7);
+        for topic in 0..100_000 {
+            conflate.parsed(&format!("t{topic}"), None, &series(&format!("s{topic}")), NOW);
+        }
+        let entries: BTreeSet<Box<str>> = (0..1000).map(|id| format!("s{id}*").into()).collect();
+        for change in 0..1000 {
+            conflate.want_every(Every::new(entries.clone()));
+            assert_eq!(plan(&mut conflate, &["t1", "t1", "t99999"]), [true; 3]);
+            assert!(started.elapsed() < limit, "after {change} changes");
+        }
     }
 }

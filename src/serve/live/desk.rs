@@ -3,15 +3,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::committed::Committed;
-use super::conflate::Every;
 use super::door::{Command, Inbox, Reached, Subscribe};
 use super::event;
+use super::every::Every;
 use super::frame::Frame;
 use super::hub::{Action, ClientId, Counts, Hub, Notice};
 use super::listen::{Attention, Heard, ShardRound, follow};
@@ -22,6 +23,11 @@ use crate::stream::EntryId;
 const WISHES_AT_ONCE: usize = 256;
 /// Rounds of the tail that wait for the hub; the tail stops reading when it is full.
 const ROUNDS_MAX: usize = 4;
+/// The tail is told at most so often what is wanted, and at most one part in twenty of the time
+/// goes into that: clients may change their minds faster than it could follow. Who wants every
+/// reading waits so long to be let in, if somebody else just came or went. A guess.
+const ATTEND_EVERY: Duration = Duration::from_millis(25);
+const ATTEND_PARTS: u32 = 20;
 
 /// Drives the hub until the room stops.
 pub(in crate::serve) async fn run(service: Arc<Service>, Inbox(mut inbox): Inbox) {
@@ -29,7 +35,7 @@ pub(in crate::serve) async fn run(service: Arc<Service>, Inbox(mut inbox): Inbox
     let mut desk = Desk::new(service.clone());
     let mut wishes = Vec::with_capacity(WISHES_AT_ONCE);
     loop {
-        let tick = desk.hub.next_tick().map(|at| desk.since + at);
+        let tick = desk.next_tick();
         tokio::select! {
             () = service.stop.cancelled() => break,
             count = inbox.recv_many(&mut wishes, WISHES_AT_ONCE) => {
@@ -78,6 +84,12 @@ struct Desk {
     attention: watch::Sender<Attention>,
     /// For which of the hub's changes the attention was made.
     every_changes: u64,
+    /// It was made for clients too that have not come in yet.
+    is_ahead: bool,
+    /// Another one is made no sooner.
+    attends_from: Instant,
+    /// Another one is to be made then.
+    attends_at: Option<Instant>,
     told: Counts,
 }
 
@@ -96,6 +108,9 @@ impl Desk {
             subscribing: Vec::new(),
             attention: watch::channel(attention).0,
             every_changes: 0,
+            is_ahead: false,
+            attends_from: Instant::now(),
+            attends_at: None,
             told: Counts::default(),
         }
     }
@@ -166,7 +181,6 @@ impl Desk {
         }
         let number = self.attention.borrow().number + 1;
         self.subscribing.push((number, asked));
-        self.want(number);
     }
 
     fn is_attentive(&self) -> bool {
@@ -180,22 +194,39 @@ impl Desk {
         let _gone = reply.send(answer);
     }
 
-    /// Tells the tail what is wanted, when that is another.
-    fn attend(&mut self) {
-        let is_another = self.every_changes != self.hub.every_changes()
-            || self.attention.borrow().apart != self.hub.apart();
-        if is_another {
-            let number = self.attention.borrow().number + 1;
-            self.want(number);
-        }
+    /// When the hub has something to do, or the tail is to be told something.
+    fn next_tick(&self) -> Option<Instant> {
+        let at = self.hub.next_tick().map(|at| self.since + at);
+        at.into_iter().chain(self.attends_at).min()
     }
 
-    fn want(&mut self, number: u64) {
+    /// Tells the tail what is wanted, when that is another, and it was not told just now.
+    fn attend(&mut self) {
+        let number = self.attention.borrow().number;
+        let is_asked = self.subscribing.last().is_some_and(|(wanted, _)| *wanted > number);
+        let is_every = is_asked
+            || self.every_changes != self.hub.every_changes()
+            || (self.is_ahead && self.subscribing.is_empty());
+        let is_another = is_every || self.attention.borrow().apart != self.hub.apart();
+        let now = Instant::now();
+        self.attends_at = is_another.then_some(self.attends_from);
+        if !is_another || now < self.attends_from {
+            return;
+        }
+        let every = if is_every { self.every() } else { self.attention.borrow().every.clone() };
+        self.attends_at = None;
+        let apart = self.hub.apart();
+        self.attention.send_replace(Attention { number: number + 1, every, apart });
+        let wait = ATTEND_EVERY.max(now.elapsed() * (ATTEND_PARTS - 1));
+        self.attends_from = Instant::now() + wait;
+    }
+
+    fn every(&mut self) -> Every {
         let mut every: BTreeSet<Box<str>> = self.hub.every();
         every.extend(self.subscribing.iter().flat_map(|(_, asked)| asked.addition.every()));
         self.every_changes = self.hub.every_changes();
-        let wanted = Attention { number, every: Every::new(every), apart: self.hub.apart() };
-        self.attention.send_replace(wanted);
+        self.is_ahead = !self.subscribing.is_empty();
+        Every::new(every)
     }
 
     /// Empty when the tail has not begun.

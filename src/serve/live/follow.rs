@@ -7,7 +7,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::conflate::{Conflate, Every, Place, Plan};
+use super::conflate::{Conflate, Place, Plan};
+use super::every::Every;
 use super::shown::{Change, Observed};
 use crate::message::{Control, Flags, Message};
 use crate::payload::{Decoder, Input, NaiveTime};

@@ -1,5 +1,6 @@
 //! The task that follows the streams while somebody listens, and tells the hub what it heard.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::conflate::Every;
+use super::every::Every;
 use super::follow::{Follower, Known, Round};
 use crate::backoff::Backoff;
 use crate::reading::SeriesKey;
@@ -20,6 +21,10 @@ use crate::stream::{Entry, EntryId, Error, Server, catalogue, random_u64};
 /// every reading: fewer wake-ups, and more messages that need not be parsed. Below it every entry
 /// is looked at when it comes. A guess.
 const CALM_PER_SECOND: f64 = 20_000.0;
+/// No pause is longer, however seldom clients want to be told: what is committed leaves the
+/// streams after 2 s, or when there are 8 MiB behind it in a shard, which at the highest rates is a
+/// quarter of a second. And whoever comes meanwhile would wait for it.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// What is wanted of the tail.
 #[derive(Clone, Debug)]
@@ -75,32 +80,20 @@ async fn follow_on(
     if heard.send(Heard::Started(tail.reached().to_vec())).await.is_err() {
         return;
     }
-    let mut follower = Follower::new(service.config.naive_time.clone(), random_u64());
     attention.mark_changed();
+    let follower = Follower::new(service.config.naive_time.clone(), random_u64());
+    let mut ear = Ear { heard, attention, follower };
     let mut calm = Calm { read_at: Instant::now(), pause: Duration::ZERO };
     loop {
-        let reading = async {
-            sleep_until(calm.read_at + calm.pause).await;
-            tail.read().await
-        };
-        let read = tokio::select! {
-            biased;
-            changed = attention.changed() => {
-                let wanted = attention.borrow_and_update().clone();
-                follower.want_every(wanted.every);
-                // An error means that nobody wants anything any more.
-                if changed.is_err() || heard.send(Heard::Attentive(wanted.number)).await.is_err() {
-                    return;
-                }
-                continue;
-            }
-            read = reading => read,
-        };
+        if ear.rest(&calm).await.is_none() {
+            return;
+        }
+        let Some(read) = ear.attend(tail.read()).await else { return };
         let told = match read {
             Ok(reads) => {
                 backoff.reset();
-                calm.read(&reads, tail.is_behind(), &attention.borrow());
-                tell(service, &mut follower, reads, heard).await
+                calm.read(&reads, tail.is_behind(), &ear.attention.borrow());
+                tell(service, &mut ear.follower, reads, heard).await
             }
             Err(error) => {
                 tracing::debug!(%error, "the streams cannot be followed");
@@ -120,6 +113,45 @@ async fn follow_on(
     }
 }
 
+/// What listens to the desk while it waits for the streams.
+struct Ear<'a> {
+    heard: &'a mpsc::Sender<Heard>,
+    attention: watch::Receiver<Attention>,
+    follower: Follower,
+}
+
+impl Ear<'_> {
+    /// Waits until it is time to read, or something else is wanted: whoever came with that shall
+    /// not wait for a pause that was made for others. `None` when nobody wants anything any more.
+    async fn rest(&mut self, calm: &Calm) -> Option<()> {
+        tokio::select! {
+            biased;
+            changed = self.attention.changed() => self.learn(changed.is_ok()).await,
+            () = sleep_until(calm.read_at + calm.pause) => Some(()),
+        }
+    }
+
+    /// Waits for what is read, and learns meanwhile what is wanted. The read goes on: one that was
+    /// dropped would cost a connection. `None` when nobody wants anything any more.
+    async fn attend<T>(&mut self, read: impl Future<Output = T>) -> Option<T> {
+        let mut read = pin!(read);
+        loop {
+            tokio::select! {
+                biased;
+                changed = self.attention.changed() => self.learn(changed.is_ok()).await?,
+                read = &mut read => return Some(read),
+            }
+        }
+    }
+
+    async fn learn(&mut self, is_wanted: bool) -> Option<()> {
+        let wanted = self.attention.borrow_and_update().clone();
+        self.follower.want_every(wanted.every);
+        let is_told = is_wanted && self.heard.send(Heard::Attentive(wanted.number)).await.is_ok();
+        is_told.then_some(())
+    }
+}
+
 /// When to read next.
 struct Calm {
     read_at: Instant,
@@ -135,7 +167,7 @@ impl Calm {
         let seconds = (now - self.read_at).as_secs_f64();
         let is_busy = messages as f64 > CALM_PER_SECOND * seconds;
         let may_wait = is_busy && !is_behind && wanted.every.is_empty();
-        self.pause = if may_wait { wanted.apart / 2 } else { Duration::ZERO };
+        self.pause = if may_wait { (wanted.apart / 2).min(PAUSE_MAX) } else { Duration::ZERO };
         self.read_at = now;
     }
 }
@@ -197,3 +229,7 @@ async fn begin(service: &Service, backoff: &mut Backoff) -> Option<(String, Tail
         }
     }
 }
+
+#[cfg(test)]
+#[path = "listen_tests.rs"]
+mod tests;

@@ -15,6 +15,7 @@ mod desk;
 mod door;
 mod ending;
 mod event;
+mod every;
 mod follow;
 mod frame;
 mod group;

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::conflate::Every;
 use super::event;
+use super::every::Every;
 use super::follow::Follower;
 use super::frame::Frame;
 use super::listen::knowing;
