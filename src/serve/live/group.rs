@@ -7,11 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::behind::{Behind, Next};
 use super::event;
 use super::frame::Frame;
 use super::hub::{Action, ClientId};
 use super::lane::Lane;
-use super::member::{Behind, Member, Room, Stats};
+use super::member::{Member, Room, Stats};
 use super::missed::{Item, Key, Missed};
 use super::shown::Shown;
 use super::subscription::{Pace, Subscription};
@@ -26,16 +27,6 @@ pub(super) struct Telling<'a> {
     pub(super) actions: &'a mut Vec<Action>,
     /// Who fell behind.
     pub(super) fell_behind: &'a mut Vec<ClientId>,
-}
-
-/// A client between two groups.
-#[derive(Debug)]
-pub(super) struct Mover {
-    pub(super) member: Member,
-    /// What it missed in the one that it comes from.
-    pub(super) missed: Vec<(Key, Item)>,
-    /// How many readings it was not told of there, with these.
-    pub(super) lost: u64,
 }
 
 /// The clients with one and the same subscription.
@@ -122,7 +113,13 @@ impl Group {
         }
     }
 
+    /// Whether its members are told how many readings were replaced.
+    fn counts(&self) -> bool {
+        self.subscription.batch || self.wants_every()
+    }
+
     fn tell(&mut self, frame: &Frame, readings: u64, telling: &mut Telling<'_>) {
+        let counts = self.counts();
         for member in &mut self.members {
             if member.behind.is_some() {
                 continue;
@@ -130,13 +127,12 @@ impl Group {
             if member.has_room() {
                 member.send(frame.clone(), telling.actions);
             } else {
-                let (since, told) = (self.missed.next(), self.told);
-                member.behind = Some(Behind { since, told, progress_at: telling.now });
+                member.behind = Some(Behind::new(&self.missed, self.told, counts, telling.now));
                 self.behind += 1;
                 telling.fell_behind.push(member.id);
             }
         }
-        self.told = self.told.wrapping_add(readings);
+        self.told += readings;
     }
 
     /// Frames have left a member's queue: it is told what it missed, as far as there is room.
@@ -148,29 +144,26 @@ impl Group {
         actions: &mut Vec<Action>,
     ) {
         let batch = self.subscription.batch;
-        let counts = batch || self.wants_every();
         let member = &mut self.members[member];
         member.sent(frames, bytes, now);
         while member.has_room()
             && let Some(behind) = &mut member.behind
         {
-            let (frame, since) = next_missed(&self.missed, behind.since, batch);
-            behind.since = since.number;
-            behind.told = behind.told.wrapping_add(since.readings);
-            let lost = self.told.wrapping_sub(behind.told);
-            let is_last = self.missed.since(behind.since).next().is_none();
-            let frame = match frame {
+            let next = behind.next(&self.missed, batch);
+            let lost = behind.lost(self.told);
+            let frame = match next {
                 Some(Next::Event(frame)) => Some(frame),
                 Some(Next::Readings(readings)) => {
                     // Said once, with the last of them.
-                    let conflated = if is_last { lost } else { 0 };
-                    behind.told = behind.told.wrapping_add(conflated);
+                    let conflated = if behind.is_over(&self.missed) { lost } else { 0 };
+                    behind.tell_lost(conflated);
                     Some(event::sensor_updates(readings.iter().map(|it| &**it), conflated))
                 }
                 None => {
+                    let is_told = behind.counts && lost > 0;
                     member.behind = None;
                     self.behind -= 1;
-                    (counts && lost > 0).then(|| match batch {
+                    is_told.then(|| match batch {
                         true => event::sensor_updates(std::iter::empty(), lost),
                         false => event::behind(lost),
                     })
@@ -180,6 +173,10 @@ impl Group {
                 member.send(frame, actions);
             }
         }
+        self.forget_if_nobody_is_behind();
+    }
+
+    fn forget_if_nobody_is_behind(&mut self) {
         if self.behind == 0 {
             self.missed.clear();
         }
@@ -187,44 +184,53 @@ impl Group {
 
     /// Tells a member nothing for now; what it misses, it is told at the end.
     pub(super) fn hold(&mut self, member: usize, now: Duration) {
+        let counts = self.counts();
         let member = &mut self.members[member];
         if member.behind.is_none() {
-            let (since, told) = (self.missed.next(), self.told);
             member.is_held = true;
-            member.behind = Some(Behind { since, told, progress_at: now });
+            member.behind = Some(Behind::new(&self.missed, self.told, counts, now));
             self.behind += 1;
         }
     }
 
-    /// Takes a member in, with what it missed in the group that it comes from.
-    pub(super) fn admit(&mut self, mover: Mover) {
-        let Mover { mut member, missed, lost } = mover;
+    /// Takes a member in, with what it missed in the groups that it comes from.
+    pub(super) fn admit(&mut self, mut member: Member) {
         member.room = if self.wants_every() { Room::EVERY } else { Room::CONFLATED };
         member.stats = Stats::Whole;
+        let counts = self.counts();
         if let Some(behind) = &mut member.behind {
-            behind.since = self.missed.next();
-            behind.told = self.told.wrapping_sub(lost);
+            behind.unpack(&self.missed, self.told, counts);
             self.behind += 1;
-            for (key, item) in missed {
-                self.missed.put(key, item);
-            }
         }
         self.members.push(member);
     }
 
-    /// Lets a member go, with what it missed, and how many readings it was not told.
-    pub(super) fn dismiss(&mut self, member: usize) -> Mover {
-        let member = self.members.swap_remove(member);
-        let Some(behind) = &member.behind else {
-            return Mover { member, missed: Vec::new(), lost: 0 };
-        };
-        let missed = self.missed.keyed_since(behind.since);
-        let lost = self.told.wrapping_sub(behind.told);
-        self.behind -= 1;
-        if self.behind == 0 {
-            self.missed.clear();
+    /// Lets a member go; what it missed is nothing to it any more.
+    pub(super) fn dismiss(&mut self, member: usize) -> Member {
+        let mut member = self.members.swap_remove(member);
+        if member.behind.take().is_some() {
+            self.behind -= 1;
+            self.forget_if_nobody_is_behind();
         }
-        Mover { member, missed, lost }
+        member
+    }
+
+    /// Lets a member go to another subscription, with what it missed of what that wants.
+    pub(super) fn send_off(&mut self, member: usize, to: &Subscription) -> Member {
+        let mut member = self.members.swap_remove(member);
+        if let Some(behind) = &mut member.behind {
+            behind.pack(&self.missed, self.told, to);
+            self.behind -= 1;
+            self.forget_if_nobody_is_behind();
+        }
+        member
+    }
+
+    /// A slot is of no series any more: what its members brought of it goes.
+    pub(super) fn forget_kept(&mut self, slot: u32) {
+        for behind in self.members.iter_mut().filter_map(|it| it.behind.as_mut()) {
+            behind.kept().remove(&Key::Reading(slot));
+        }
     }
 
     /// A slot is of no series any more, or of another.
@@ -238,6 +244,9 @@ impl Group {
     /// All readings are of another data set.
     pub(super) fn forget(&mut self) {
         self.missed.clear_readings();
+        for behind in self.members.iter_mut().filter_map(|it| it.behind.as_mut()) {
+            behind.kept().clear_readings();
+        }
         for lane in &mut self.lanes {
             lane.forget_all();
         }
@@ -248,39 +257,4 @@ impl Group {
     pub(super) fn kept(&self) -> usize {
         self.missed.len()
     }
-}
-
-enum Next {
-    Event(Frame),
-    Readings(Vec<Arc<Shown>>),
-}
-
-/// Up to where a member has been told.
-struct Since {
-    number: u64,
-    readings: u64,
-}
-
-/// What comes next of what a member missed: an event, a reading, or readings together.
-fn next_missed(missed: &Missed, since: u64, batch: bool) -> (Option<Next>, Since) {
-    let (mut readings, mut number) = (Vec::new(), since);
-    for (at, item) in missed.since(since) {
-        match item {
-            Item::Event(frame) if readings.is_empty() => {
-                return (Some(Next::Event(frame.clone())), Since { number: at + 1, readings: 0 });
-            }
-            Item::Reading(shown) if !batch => {
-                let frame = shown.frame().clone();
-                return (Some(Next::Event(frame)), Since { number: at + 1, readings: 1 });
-            }
-            Item::Reading(shown) if readings.len() < READINGS_PER_FRAME => {
-                readings.push(shown.clone());
-                number = at + 1;
-            }
-            Item::Event(_) | Item::Reading(_) => break,
-        }
-    }
-    let told = readings.len() as u64;
-    let next = (told > 0).then_some(Next::Readings(readings));
-    (next, Since { number, readings: told })
 }

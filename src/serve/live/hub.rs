@@ -17,11 +17,10 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::frame::Frame;
-use super::group::{Mover, Telling};
+use super::group::{Group, Telling};
 use super::groups::Groups;
 use super::lane::{Listener, Mark};
 use super::member::Member;
-use super::missed::{Item, Key};
 use super::slots::Slots;
 use super::subscription::{Addition, Entries, Subscription};
 
@@ -96,8 +95,7 @@ pub(in crate::serve) struct Counts {
 impl Hub {
     /// A client comes; it gets nothing before [`Hub::enter`] or [`Hub::subscribe`].
     pub(super) fn join(&mut self, id: ClientId) {
-        let (member, missed) = (Member::new(id), Vec::new());
-        self.settle_in(Mover { member, missed, lost: 0 }, Subscription::default());
+        self.settle_in(Member::new(id), Subscription::default());
     }
 
     /// A client that has not subscribed gets everything from now on, but nothing before `HOLD` is
@@ -115,7 +113,7 @@ impl Hub {
 
     /// A client goes. One that is not there has been closed before.
     pub(super) fn leave(&mut self, id: ClientId) {
-        self.take_out(id);
+        self.take_out(id, Group::dismiss);
         if self.clients.is_empty() {
             *self = Self { counts: self.counts, groups: self.groups.emptied(), ..Self::default() };
         }
@@ -136,15 +134,16 @@ impl Hub {
     pub(super) fn subscribe(&mut self, id: ClientId, addition: &Addition) -> Result<u64, String> {
         let Some((before, is_first)) = self.subscription(id) else { return Ok(0) };
         let subscription = before.with(addition)?;
-        let Some(mut mover) = self.take_out(id) else { return Ok(0) };
-        mover.member.has_subscribed = true;
-        let mut obsolete = 0;
-        if is_first {
-            obsolete = mover.member.frames_ever;
-            (mover.member.behind, mover.member.is_held) = (None, false);
-            (mover.missed, mover.lost) = (Vec::new(), 0);
-        }
-        self.settle_in(mover, subscription);
+        let taken = if is_first {
+            self.take_out(id, Group::dismiss)
+        } else {
+            self.take_out(id, |group, place| group.send_off(place, &subscription))
+        };
+        let Some(mut member) = taken else { return Ok(0) };
+        let obsolete = if is_first { member.frames_ever } else { 0 };
+        member.has_subscribed = true;
+        member.is_held &= !is_first;
+        self.settle_in(member, subscription);
         Ok(obsolete)
     }
 
@@ -200,7 +199,13 @@ impl Hub {
         while let Some((_, id)) = self.held.pop_front_if(|(at, _)| *at <= now) {
             let Some(member) = self.member(id).filter(|it| it.is_held) else { continue };
             member.is_held = false;
+            if let Some(behind) = &mut member.behind {
+                behind.progress_at = now;
+            }
             self.sent(id, (0, 0), now, actions);
+            // More than fits: from here on it is as slow as anybody.
+            let is_behind = self.member(id).is_some_and(|it| it.behind.is_some());
+            self.watch(is_behind.then_some(id).into_iter().collect(), now);
         }
         while let Some((_, id)) = self.watched.pop_front_if(|(at, _)| *at <= now) {
             let Some(member) = self.member(id) else { continue };
@@ -237,15 +242,20 @@ impl Hub {
     }
 
     fn change_group(&mut self, id: ClientId, subscription: Subscription) {
-        if let Some(mover) = self.take_out(id) {
-            self.settle_in(mover, subscription);
+        let taken = self.take_out(id, |group, place| group.send_off(place, &subscription));
+        if let Some(member) = taken {
+            self.settle_in(member, subscription);
         }
     }
 
-    fn take_out(&mut self, id: ClientId) -> Option<Mover> {
+    fn take_out(
+        &mut self,
+        id: ClientId,
+        take: impl FnOnce(&mut Group, usize) -> Member,
+    ) -> Option<Member> {
         let (number, place) = self.clients.remove(&id)?;
         let group = &mut self.groups[number];
-        let taken = group.dismiss(place);
+        let taken = take(group, place);
         if let Some(moved) = group.members.get(place) {
             self.clients.insert(moved.id, (number, place));
         }
@@ -255,26 +265,14 @@ impl Hub {
         Some(taken)
     }
 
-    fn settle_in(&mut self, mover: Mover, subscription: Subscription) {
+    fn settle_in(&mut self, member: Member, subscription: Subscription) {
         let number = match self.groups.find(&subscription) {
             Some(number) => number,
             None => self.found(subscription),
         };
-        // What it missed of a series is by now what the slot says, if it still wants it.
-        let Mover { member, missed, lost } = mover;
-        let missed = missed.into_iter().filter_map(|(key, item)| match (key, item) {
-            (Key::Reading(slot), Item::Reading(_)) => {
-                let slot_now = self.slots.get_mut(slot);
-                let is_wanted = slot_now.audience.iter().any(|it| it.group == number);
-                let latest = slot_now.latest.clone().filter(|_| is_wanted)?;
-                Some((Key::Reading(slot), Item::Reading(latest)))
-            }
-            other => Some(other),
-        });
-        let missed = missed.collect();
         let id = member.id;
         let group = &mut self.groups[number];
-        group.admit(Mover { member, missed, lost });
+        group.admit(member);
         self.clients.insert(id, (number, group.members.len() - 1));
     }
 

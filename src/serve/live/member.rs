@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::behind::Behind;
 use super::frame::Frame;
 use super::hub::{Action, ClientId};
 
@@ -22,18 +23,6 @@ impl Room {
     pub(super) const EVERY: Self = Self { bytes: 4 << 20, frames: 8192 };
 }
 
-/// A member whose queue was full.
-#[derive(Clone, Debug)]
-pub(super) struct Behind {
-    /// From which item of the group's [`Missed`](super::missed::Missed) on.
-    pub(super) since: u64,
-    /// How many readings the group had told, less those replaced for this member before, and more
-    /// those it was told since: what is missing up to the group's number were replaced.
-    pub(super) told: u64,
-    /// When frames left its queue last.
-    pub(super) progress_at: Duration,
-}
-
 /// Which statistics a member is told, if its group wants any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stats {
@@ -46,7 +35,7 @@ pub(super) enum Stats {
 }
 
 /// One client in its group.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Member {
     pub(super) id: ClientId,
     /// It said what it wants; until then it is shown everything.
@@ -105,7 +94,7 @@ impl Member {
     pub(super) fn sent(&mut self, frames: usize, bytes: usize, now: Duration) {
         self.queued_frames = self.queued_frames.saturating_sub(frames);
         self.queued_bytes = self.queued_bytes.saturating_sub(bytes);
-        if let Some(behind) = &mut self.behind {
+        if let Some(behind) = self.behind.as_mut().filter(|_| frames > 0) {
             behind.progress_at = now;
         }
     }

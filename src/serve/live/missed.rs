@@ -1,6 +1,6 @@
-//! What the members of a group that are behind have missed: of every series the latest, and what
-//! must be known of sensors and shards, in the order of the last time. A state machine's part: no
-//! runtime, no clock, no I/O.
+//! What the members of a group that are behind have missed: of every series the reading measured
+//! last, and what must be known of sensors and shards, in the order of the last time. A state
+//! machine's part: no runtime, no clock, no I/O.
 //!
 //! All members that are behind share it; each only remembers from which number on it missed. So
 //! its size depends on the series, never on how many are behind, and it is empty when nobody is.
@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 use super::frame::Frame;
 use super::shown::Shown;
+use super::subscription::Subscription;
 use crate::shard::ShardId;
 
-/// What replaces what: of one key only the last is told.
+/// What replaces what: of one key one item is told, the last of events, and of readings the one
+/// measured last.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Key {
     /// The reading of a slot.
@@ -34,6 +36,27 @@ pub(super) enum Item {
     Event(Frame),
 }
 
+impl Item {
+    /// A reading that was measured before another; of events the later one counts.
+    fn is_before(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Reading(one), Self::Reading(other)) => {
+                one.observed.measured_at < other.observed.measured_at
+            }
+            (Self::Event(_), _) | (_, Self::Event(_)) => false,
+        }
+    }
+
+    /// Whether a subscription is to hear of it.
+    pub(super) fn is_wanted(&self, key: &Key, by: &Subscription) -> bool {
+        match (self, key) {
+            (Self::Reading(shown), _) => by.wants(&shown.observed.series.sensor_id),
+            (_, Key::Status(sensor_id, _) | Key::Removed(sensor_id)) => by.wants(sensor_id),
+            (_, Key::Reading(_) | Key::Gap(_) | Key::Reset) => true,
+        }
+    }
+}
+
 /// One item per key, in the order in which they came last.
 #[derive(Debug, Default)]
 pub(super) struct Missed {
@@ -49,11 +72,17 @@ impl Missed {
         self.next
     }
 
-    /// Adds an item, which replaces the one of its key.
+    /// Adds an item, which replaces the one of its key; but a reading that was measured before the
+    /// one that is kept is not kept. Who is behind since after that one was told it already, or
+    /// came later and has it from history.
     pub(super) fn put(&mut self, key: Key, item: Item) {
-        if let Some(older) = self.newest.insert(key.clone(), self.next) {
-            self.items.remove(&older);
+        if let Some(known) = self.newest.get(&key).copied() {
+            if self.items.get(&known).is_some_and(|(_, known)| item.is_before(known)) {
+                return;
+            }
+            self.items.remove(&known);
         }
+        self.newest.insert(key.clone(), self.next);
         self.items.insert(self.next, (key, item));
         self.next += 1;
     }
@@ -65,14 +94,40 @@ impl Missed {
         }
     }
 
-    /// The items from a number on, each with its own.
-    pub(super) fn since(&self, number: u64) -> impl Iterator<Item = (u64, &Item)> {
-        self.items.range(number..).map(|(number, (_, item))| (*number, item))
+    /// The items from a number on, each with its own and its key.
+    pub(super) fn since(&self, number: u64) -> impl Iterator<Item = (u64, &Key, &Item)> {
+        self.items.range(number..).map(|(number, (key, item))| (*number, key, item))
     }
 
-    /// The items from a number on, with their keys, for another group.
-    pub(super) fn keyed_since(&self, number: u64) -> Vec<(Key, Item)> {
-        self.items.range(number..).map(|(_, keyed)| keyed.clone()).collect()
+    /// Forgets the first items as long as what another keeps from a number on replaces them.
+    pub(super) fn drop_replaced(&mut self, by: &Self, since: u64) {
+        while let Some(first) = self.items.first_entry() {
+            let (key, item) = first.get();
+            let newer = by.newest.get(key).filter(|number| **number >= since);
+            let newer = newer.and_then(|number| by.items.get(number));
+            if newer.is_none_or(|(_, newer)| newer.is_before(item)) {
+                return;
+            }
+            self.newest.remove(key);
+            first.remove();
+        }
+    }
+
+    /// Whether there is nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Forgets what does not fit.
+    pub(super) fn retain(&mut self, fits: impl Fn(&Key, &Item) -> bool) {
+        let newest = &mut self.newest;
+        self.items.retain(|_, (key, item)| {
+            let stays = fits(key, item);
+            if !stays {
+                newest.remove(key);
+            }
+            stays
+        });
     }
 
     /// Forgets everything; numbers go on.
@@ -83,13 +138,7 @@ impl Missed {
 
     /// Forgets all readings.
     pub(super) fn clear_readings(&mut self) {
-        self.newest.retain(|key, number| {
-            let stays = !matches!(key, Key::Reading(_));
-            if !stays {
-                self.items.remove(number);
-            }
-            stays
-        });
+        self.retain(|key, _| !matches!(key, Key::Reading(_)));
     }
 
     /// How many items there are.
@@ -109,7 +158,7 @@ mod tests {
     }
 
     fn told(missed: &Missed, since: u64) -> Vec<String> {
-        let text = |(_, item): (u64, &Item)| match item {
+        let text = |(_, _, item): (u64, &Key, &Item)| match item {
             Item::Event(frame) => frame.data().to_owned(),
             Item::Reading(shown) => shown.json().get().to_owned(),
         };

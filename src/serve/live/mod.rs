@@ -9,6 +9,7 @@
 //! [`desk`], [`listen`] and [`seat`] connect them to the world.
 
 mod answers;
+mod behind;
 mod committed;
 mod conflate;
 mod desk;

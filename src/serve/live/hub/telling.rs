@@ -90,13 +90,17 @@ impl Hub {
     }
 
     fn remove(&mut self, sensor_id: &str, telling: &mut Telling<'_>) {
+        let wanting = self.groups.of(sensor_id);
         for (slot, audience) in self.slots.remove(sensor_id) {
+            for number in &wanting {
+                self.groups[*number].forget_kept(slot);
+            }
             for Listener { group, lane, .. } in audience {
                 self.groups[group].forget_slot(slot, lane);
             }
         }
         let frame = event::sensor_removed(sensor_id);
-        for number in self.groups.of(sensor_id) {
+        for number in wanting {
             let key = Key::Removed(sensor_id.into());
             self.groups[number].tell_event(key, &frame, telling);
         }

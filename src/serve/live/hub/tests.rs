@@ -5,12 +5,14 @@ use crate::reading::{SeriesKey, UnixMillis};
 use crate::serve::live::event;
 use crate::serve::live::shown::{Change, Observed};
 use crate::serve::live::subscription::Pace;
+use crate::serve::quiet::{Status, Turned};
 use crate::serve::view::Attributes;
 use crate::shard::ShardId;
 use crate::stream::{EntryId, Position};
 
 mod always;
 mod backpressure;
+mod moving;
 mod removal;
 mod statistics;
 
@@ -40,6 +42,11 @@ fn addition(list: &[&str], pace: Pace, batch: bool) -> Addition {
 
 fn hz(hz: f64) -> Pace {
     Pace::of(false, Some(hz)).unwrap()
+}
+
+fn turned(id: &str) -> Turned {
+    let series = SeriesKey { sensor_id: id.into(), sensor_type: "t".into() };
+    Turned { series, status: Status::Late, last_at: UnixMillis(1) }
 }
 
 /// A hub with clients that get everything, and have been there for long.

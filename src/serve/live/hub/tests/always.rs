@@ -12,7 +12,7 @@ use crate::serve::live::member::Room;
 const METADATA_BYTES: usize = 40_000;
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Observe { sensor: u8, at: i64, replaced: u32 },
     Settle,
     Take { client: u8, frames: usize },
@@ -22,11 +22,12 @@ enum Step {
     Unsubscribe { client: u8, wish: u8 },
     Leave(u8),
     Remove(u8),
+    Turn(u8),
     Reset,
     Wait(u64),
 }
 
-fn calm() -> impl Strategy<Value = Step> {
+pub(super) fn calm() -> impl Strategy<Value = Step> {
     prop_oneof![
         10 => (0u8..4, 0i64..50, 0u32..3)
             .prop_map(|(sensor, at, replaced)| Step::Observe { sensor, at, replaced }),
@@ -45,11 +46,12 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (0u8..4, 0u8..6).prop_map(|(client, wish)| Step::Unsubscribe { client, wish }),
         1 => (0u8..4).prop_map(Step::Leave),
         1 => (0u8..4).prop_map(Step::Remove),
+        1 => (0u8..4).prop_map(Step::Turn),
         1 => Just(Step::Reset),
     ]
 }
 
-fn wish(number: u8) -> Addition {
+pub(super) fn wish(number: u8) -> Addition {
     match number {
         0 => addition(&["*"], hz(10.0), true),
         1 => addition(&["*"], Pace::Every, false),
@@ -62,14 +64,23 @@ fn wish(number: u8) -> Addition {
 
 /// What the tasks around the hub, and the clients, know.
 #[derive(Default)]
-struct World {
-    hub: Hub,
+pub(super) struct World {
+    pub(super) hub: Hub,
     now: u64,
     number: u64,
     queues: BTreeMap<ClientId, Vec<Frame>>,
     /// What each client was told of each sensor last: time of measurement and step.
     last: BTreeMap<(ClientId, String), (i64, u64)>,
-    told: BTreeMap<ClientId, (u64, u64)>,
+    /// How many readings each client was told, and how many it was told that were replaced.
+    pub(super) told: BTreeMap<ClientId, (u64, u64)>,
+    /// How often each client was told the reading of a step.
+    pub(super) times: BTreeMap<(ClientId, u64), usize>,
+    /// The latest that each client was told of a sensor, as long as it wants it.
+    pub(super) latest: BTreeMap<(ClientId, String), i64>,
+    /// What was heard of each sensor, since it was deleted last.
+    pub(super) heard: BTreeMap<String, i64>,
+    /// What each client said that it wants; nothing as long as it said nothing.
+    pub(super) wanted: BTreeMap<ClientId, Subscription>,
     /// The step in which each sensor was deleted last, or everything forgotten.
     removed: BTreeMap<String, u64>,
     /// Nobody wants every reading, so nobody is to see time go back.
@@ -77,7 +88,7 @@ struct World {
 }
 
 impl World {
-    fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+    pub(super) fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
         self.number += 1;
         let (now, mut actions) = (ms(self.now), Vec::new());
         match step {
@@ -87,6 +98,8 @@ impl World {
                 reading.replaced = *replaced;
                 let metadata = format!(r#"{{"x":"{}"}}"#, "x".repeat(METADATA_BYTES));
                 reading.attributes.metadata = RawValue::from_string(metadata).unwrap();
+                let heard = self.heard.entry(format!("s{sensor}")).or_insert(*at);
+                *heard = (*heard).max(*at);
                 self.hub.change(Change::Reading(reading), now, &mut actions);
             }
             Step::Settle => self.hub.settle(now, &mut actions),
@@ -99,17 +112,28 @@ impl World {
             Step::Enter(client) => self.hub.enter(id(*client), now),
             Step::Subscribe { client, wish: number } => {
                 self.hub.subscribe(id(*client), &wish(*number)).unwrap();
+                self.want(id(*client), |before| before.with(&wish(*number)).unwrap());
             }
             Step::Unsubscribe { client, wish: number } => {
                 self.hub.unsubscribe(id(*client), &wish(*number).entries);
+                self.want(id(*client), |before| before.without(&wish(*number).entries));
             }
             Step::Leave(client) => self.leave(id(*client)),
             Step::Remove(sensor) => {
                 let sensor_id: Box<str> = format!("s{sensor}").into();
                 self.removed.insert(sensor_id.to_string(), self.number);
+                self.heard.remove(&*sensor_id);
+                self.latest.retain(|(_, sensor), _| **sensor != *sensor_id);
                 self.hub.change(Change::Removed { sensor_id }, now, &mut actions);
             }
+            Step::Turn(sensor) => {
+                let turned = turned(&format!("s{sensor}"));
+                let frame = event::sensor_status(&turned);
+                self.hub.tell_of(&turned.series, &frame, now, &mut actions);
+            }
             Step::Reset => {
+                self.heard.clear();
+                self.latest.clear();
                 for sensor in 0..4 {
                     self.removed.insert(format!("s{sensor}"), self.number);
                 }
@@ -123,13 +147,29 @@ impl World {
         self.apply(actions)
     }
 
+    /// A client that is there wants something else.
+    fn want(&mut self, id: ClientId, change: impl Fn(&Subscription) -> Subscription) {
+        if !self.queues.contains_key(&id) {
+            return;
+        }
+        let wanted = self.wanted.entry(id).or_default();
+        *wanted = change(wanted);
+        self.latest.retain(|(of, sensor), _| *of != id || wanted.wants(sensor));
+    }
+
     fn leave(&mut self, id: ClientId) {
         self.hub.leave(id);
+        self.forget(id);
         self.queues.remove(&id);
-        self.last.retain(|(of, _), _| *of != id);
         if self.hub.is_empty() {
             self.last.clear();
         }
+    }
+
+    fn forget(&mut self, id: ClientId) {
+        self.last.retain(|(of, _), _| *of != id);
+        self.latest.retain(|(of, _), _| *of != id);
+        self.wanted.remove(&id);
     }
 
     fn take(&mut self, id: ClientId, frames: usize) -> Vec<Action> {
@@ -148,7 +188,7 @@ impl World {
                 Action::Send(id, frame) => (id, frame),
                 Action::CloseSlow(id) => {
                     prop_assert!(self.queues.remove(&id).is_some());
-                    self.last.retain(|(of, _), _| *of != id);
+                    self.forget(id);
                     continue;
                 }
             };
@@ -174,11 +214,16 @@ impl World {
         }
         for reading in data.split(r#""sensor_id":""#).skip(1) {
             let sensor = reading[..2].to_owned();
-            if frame.event() == "sensor_removed" {
-                self.last.remove(&(id, sensor));
-                continue;
+            let wanted = self.wanted.get(&id);
+            prop_assert!(wanted.is_none_or(|it| it.wants(&sensor)), "{sensor} is not wanted");
+            match frame.event() {
+                "sensor_removed" => {
+                    self.last.remove(&(id, sensor));
+                    continue;
+                }
+                "sensor_status" => continue,
+                _ => told.0 += 1,
             }
-            told.0 += 1;
             let between = |before: &str, after: char| {
                 let (_, rest) = reading.split_once(before).unwrap();
                 rest.split(after).next().unwrap()
@@ -187,6 +232,9 @@ impl World {
             let step: u64 = between(r#""position":"0:"#, '-').parse().unwrap();
             let removed = self.removed.get(&sensor).copied().unwrap_or(0);
             prop_assert!(step > removed, "a reading of before a removal");
+            *self.times.entry((id, step)).or_default() += 1;
+            let latest = self.latest.entry((id, sensor.clone())).or_insert(at);
+            *latest = (*latest).max(at);
             let before = self.last.insert((id, sensor), (at, step));
             // Who did not want the sensor when it was deleted was not told, and it began anew.
             let is_same =
@@ -203,7 +251,7 @@ impl World {
     }
 
     /// Everybody reads everything, and every pace passes.
-    fn drain(&mut self) -> Result<(), TestCaseError> {
+    pub(super) fn drain(&mut self) -> Result<(), TestCaseError> {
         self.step(&Step::Settle)?;
         for _ in 0..40 {
             for client in 0..4 {
@@ -215,7 +263,7 @@ impl World {
     }
 }
 
-fn id(client: u8) -> ClientId {
+pub(super) fn id(client: u8) -> ClientId {
     ClientId(client.into())
 }
 
@@ -265,9 +313,11 @@ proptest! {
     #[test]
     fn what_is_told_and_what_was_replaced_are_all_that_came(
         mut steps in prop::collection::vec(calm(), 1..150),
+        late in prop::collection::vec((1u8..4, 0i64..50), 0..4),
     ) {
         // What was replaced by nothing later is said with the next reading.
         steps.extend((0..4).map(|sensor| Step::Observe { sensor, at: 50, replaced: 0 }));
+        steps.extend(late.into_iter().map(|(sensor, at)| Step::Observe { sensor, at, replaced: 0 }));
         let mut world = World::default();
         for client in 0..4 {
             world.step(&Step::Join(client))?;
@@ -286,10 +336,10 @@ proptest! {
                 prop_assert_eq!(told + conflated, readings, "client {}", client);
             }
             for (sensor, at) in latest {
-                let last = world.last.get(&(id(client), sensor.clone())).map(|(at, _)| *at);
-                if wish.pace == Pace::Every {
-                    prop_assert!(last.is_some(), "client {client}, {sensor}");
-                } else {
+                let key = (id(client), sensor.clone());
+                prop_assert_eq!(world.latest.get(&key), Some(&at), "client {}, {}", client, sensor);
+                let last = world.last.get(&key).map(|(at, _)| *at);
+                if wish.pace != Pace::Every {
                     prop_assert_eq!(last, Some(at), "client {}, {}", client, sensor);
                 }
             }

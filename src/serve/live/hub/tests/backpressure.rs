@@ -119,3 +119,23 @@ fn who_asks_for_more_while_behind_misses_nothing_of_what_it_still_wants() {
     let expected: Vec<String> = (1024..1030).map(|n| format!("s{n}=1")).collect();
     assert_eq!(told(&rest, A), expected);
 }
+
+/// Once, who was held and then had no room was never looked at again.
+#[test]
+fn who_takes_nothing_after_it_was_held_is_closed_too() {
+    let mut hub = hub(&[]);
+    for id in [A, B] {
+        hub.join(id);
+        hub.enter(id, ms(0));
+    }
+    let all: Vec<_> = (0..2000).map(|n| observed(&format!("s{n}"), 1, 1.0)).collect();
+    assert!(come(&mut hub, &all, 1).is_empty());
+    let released = tick(&mut hub, 500);
+    let queue = frames(&released, B);
+    assert_eq!(queue.len(), Room::CONFLATED.frames);
+    assert_eq!(hub.counts().behind, 2);
+    take(&mut hub, B, &queue, 600);
+    assert_eq!(tick(&mut hub, 10_499), []);
+    assert_eq!(tick(&mut hub, 10_500), [Action::CloseSlow(A)]);
+    assert_eq!(tick(&mut hub, 30_000), [], "it has caught up");
+}
