@@ -4,14 +4,13 @@
 //! memory: they are loaded in between, all at once, and nothing is decoded twice.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::series::{Slot, Table};
 use super::topics::{Place, Topics};
 use crate::message::{Control, Flags, Message, REFUSED_PAYLOAD_BYTES_MAX};
-use crate::payload::{Decoded, Decoder, Input, NaiveTime};
+use crate::payload::{Decoded, Guarded, Input, NaiveTime};
 use crate::reading::{Reading, TimeSource, UnixMillis, write_field};
 use crate::refusal::Refusal;
 use crate::stream::commit::{DEAD_LETTERS_PER_BATCH_MAX, DeadLetter};
@@ -70,8 +69,7 @@ pub(super) struct Batch {
 
 /// Takes entries apart.
 pub(super) struct Decomposer {
-    decoder: Decoder,
-    naive_time: NaiveTime,
+    decoder: Guarded,
     scratch: Vec<u8>,
     /// Topics whose timestamps look like those of another zone, and were pointed at.
     hinted: HashSet<Box<str>>,
@@ -82,8 +80,7 @@ pub(super) struct Decomposer {
 impl Decomposer {
     pub fn new(naive_time: NaiveTime) -> Self {
         Self {
-            decoder: Decoder::new(naive_time.clone()),
-            naive_time,
+            decoder: Guarded::new(naive_time),
             scratch: Vec::new(),
             hinted: HashSet::new(),
             topics: Topics::default(),
@@ -167,15 +164,7 @@ impl Decomposer {
             received_at: message.received_at,
         };
         let Self { decoder, scratch, .. } = self;
-        let mut emit = |reading: Reading<'_>| batch.note(&reading, table, scratch);
-        // A decoder that panics on a message must not take its neighbours with it, nor panic on
-        // it again after a restart.
-        let decoded = catch_unwind(AssertUnwindSafe(|| decoder.decode(&input, &mut emit)));
-        decoded.unwrap_or_else(|_panic| {
-            // Its buffers may be in any state.
-            self.decoder = Decoder::new(self.naive_time.clone());
-            Err(Refusal::DecoderFailed)
-        })
+        decoder.decode(&input, &mut |reading| batch.note(&reading, table, scratch))
     }
 }
 

@@ -9,6 +9,7 @@
 //! [`Refusal`]: crate::refusal::Refusal
 
 mod decoder;
+mod guarded;
 mod json;
 mod meaning;
 mod naive_time;
@@ -18,6 +19,7 @@ mod timestamp;
 mod tests;
 
 pub use decoder::{Decoded, Decoder, Format, Input, READINGS_PER_MESSAGE_MAX};
+pub use guarded::Guarded;
 pub use meaning::FUTURE_MS_MAX;
 pub use naive_time::{NaiveTime, UnknownZone};
 pub use timestamp::read_timestamp;

@@ -17,6 +17,7 @@ pub(super) struct Metrics {
     accepts_failed: Counter,
     entries_followed: Counter,
     messages_left_out: Counter,
+    tails_lost: Counter,
     conflated: Counter,
     without_slot: Counter,
     behind: Counter,
@@ -47,6 +48,7 @@ impl Metrics {
             accepts_failed: counter!("streamgauge_http_accepts_failed_total"),
             entries_followed: counter!("streamgauge_live_entries_total"),
             messages_left_out: counter!("streamgauge_live_messages_left_out_total"),
+            tails_lost: counter!("streamgauge_live_tails_lost_total"),
             conflated: counter!("streamgauge_live_readings_conflated_total"),
             without_slot: counter!("streamgauge_live_readings_without_slot_total"),
             behind: counter!("streamgauge_live_clients_behind_total"),
@@ -70,6 +72,11 @@ impl Metrics {
     pub(super) fn followed(&self, entries: usize, left_out: u64) {
         self.entries_followed.increment(entries as u64);
         self.messages_left_out.increment(left_out);
+    }
+
+    /// The streams were followed no more, though nobody stopped that.
+    pub(super) fn tail_lost(&self) {
+        self.tails_lost.increment(1);
     }
 
     /// What the hub counted since it was asked before.

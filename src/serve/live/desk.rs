@@ -16,13 +16,12 @@ use super::every::Every;
 use super::frame::Frame;
 use super::hub::{Action, ClientId, Counts, Hub, Notice};
 use super::listen::{Attention, Heard, ShardRound, follow};
+use super::listening::{Follow, Listening};
 use crate::serve::service::Service;
 use crate::stream::EntryId;
 
 /// Wishes granted before the tail is heard again.
 const WISHES_AT_ONCE: usize = 256;
-/// Rounds of the tail that wait for the hub; the tail stops reading when it is full.
-const ROUNDS_MAX: usize = 4;
 /// The tail is told at most so often what is wanted, and at most one part in twenty of the time
 /// goes into that: clients may change their minds faster than it could follow. Who wants every
 /// reading waits so long to be let in, if somebody else just came or went. A guess.
@@ -30,14 +29,24 @@ const ATTEND_EVERY: Duration = Duration::from_millis(25);
 const ATTEND_PARTS: u32 = 20;
 
 /// Drives the hub until the room stops.
-pub(in crate::serve) async fn run(service: Arc<Service>, Inbox(mut inbox): Inbox) {
+pub(in crate::serve) async fn run(service: Arc<Service>, inbox: Inbox) {
     service.tasks.spawn(Committed::keep(service.clone()));
-    let mut desk = Desk::new(service.clone());
+    let nothing = Attention { number: 0, every: Every::default(), apart: Hub::default().apart() };
+    let (attention, wanted) = watch::channel(nothing);
+    let follow: Follow = {
+        let service = service.clone();
+        Box::new(move |heard, stop| Box::pin(follow(service.clone(), heard, wanted.clone(), stop)))
+    };
+    drive(Desk::new(service, attention, follow), inbox).await;
+}
+
+async fn drive(mut desk: Desk, Inbox(mut inbox): Inbox) {
+    let stop = desk.service.stop.clone();
     let mut wishes = Vec::with_capacity(WISHES_AT_ONCE);
     loop {
         let tick = desk.next_tick();
         tokio::select! {
-            () = service.stop.cancelled() => break,
+            () = stop.cancelled() => break,
             count = inbox.recv_many(&mut wishes, WISHES_AT_ONCE) => {
                 if count == 0 {
                     break;
@@ -46,26 +55,12 @@ pub(in crate::serve) async fn run(service: Arc<Service>, Inbox(mut inbox): Inbox
                     desk.obey(command);
                 }
             }
-            Some(heard) = hear(&mut desk.tail) => desk.hear(heard),
+            heard = desk.listening.hear() => desk.hear(heard),
             () = sleep_until(tick.unwrap_or_else(Instant::now)), if tick.is_some() => desk.tick(),
         }
     }
     // Clients see the same stop and close by themselves.
     desk.end_tail();
-}
-
-async fn hear(tail: &mut Option<RunningTail>) -> Option<Heard> {
-    match tail {
-        Some(tail) => tail.heard.recv().await,
-        None => None,
-    }
-}
-
-struct RunningTail {
-    heard: mpsc::Receiver<Heard>,
-    stop: CancellationToken,
-    /// Up to which of our [`Attention`]s it knows.
-    attentive: u64,
 }
 
 struct Desk {
@@ -74,14 +69,19 @@ struct Desk {
     /// When the hub's time began.
     since: Instant,
     queues: HashMap<ClientId, mpsc::Sender<Frame>>,
-    tail: Option<RunningTail>,
+    listening: Listening,
+    /// The tail before this one was lost, and nobody was told yet.
+    is_lost: bool,
     /// What the hub has told of each shard; `None` until the tail has begun.
     reached: Option<Vec<EntryId>>,
     /// Clients that wait for the tail to begin.
     joining: Vec<oneshot::Sender<()>>,
+    entering: Vec<oneshot::Sender<Reached>>,
     /// Those who want every reading of something, which the tail does not know yet.
     subscribing: Vec<(u64, Subscribe)>,
     attention: watch::Sender<Attention>,
+    /// Up to which of our [`Attention`]s the tail knows; `None` until it said so.
+    attentive: Option<u64>,
     /// For which of the hub's changes the attention was made.
     every_changes: u64,
     /// It was made for clients too that have not come in yet.
@@ -94,19 +94,21 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(service: Arc<Service>) -> Self {
-        let hub = Hub::default();
-        let attention = Attention { number: 0, every: Every::default(), apart: hub.apart() };
+    fn new(service: Arc<Service>, attention: watch::Sender<Attention>, follow: Follow) -> Self {
+        let listening = Listening::new(follow, service.tasks.clone(), service.stop.clone());
         Self {
             service,
-            hub,
+            hub: Hub::default(),
             since: Instant::now(),
             queues: HashMap::new(),
-            tail: None,
+            listening,
+            is_lost: false,
             reached: None,
             joining: Vec::new(),
+            entering: Vec::new(),
             subscribing: Vec::new(),
-            attention: watch::channel(attention).0,
+            attention,
+            attentive: None,
             every_changes: 0,
             is_ahead: false,
             attends_from: Instant::now(),
@@ -126,8 +128,8 @@ impl Desk {
             }
             Command::Enter { id, reply } => {
                 self.hub.enter(id, now);
-                // A client that went away needs no answer, here and below.
-                let _gone = reply.send(self.reached());
+                self.entering.push(reply);
+                self.let_in();
             }
             Command::Subscribe(asked) => self.subscribe_when_attentive(asked),
             Command::Unsubscribe { id, entries, reply } => {
@@ -151,9 +153,9 @@ impl Desk {
             Command::Reset => {
                 self.hub.announce(&Notice::Reset, now, &mut actions);
                 // The tail begins anew where the new data set stands.
-                if self.tail.is_some() {
+                if self.listening.is_on() {
                     self.end_tail();
-                    self.begin_tail();
+                    self.listening.begin();
                 }
             }
         }
@@ -162,13 +164,20 @@ impl Desk {
     }
 
     fn answer_when_begun(&mut self, reply: oneshot::Sender<()>) {
-        if self.reached.is_some() {
-            let _gone = reply.send(());
-            return;
-        }
         self.joining.push(reply);
-        if self.tail.is_none() {
-            self.begin_tail();
+        self.listening.begin();
+        self.let_in();
+    }
+
+    /// Answers who waited for the tail to begin, if it has.
+    fn let_in(&mut self) {
+        let Some(reached) = &self.reached else { return };
+        // A client that went away needs no answer, here and below.
+        for reply in self.joining.drain(..) {
+            let _gone = reply.send(());
+        }
+        for reply in self.entering.drain(..) {
+            let _gone = reply.send(reached.as_slice().into());
         }
     }
 
@@ -185,7 +194,7 @@ impl Desk {
 
     fn is_attentive(&self) -> bool {
         let number = self.attention.borrow().number;
-        self.tail.as_ref().is_some_and(|tail| tail.attentive >= number)
+        self.attentive.is_some_and(|known| known >= number)
     }
 
     fn subscribe(&mut self, Subscribe { id, addition, reply }: Subscribe) {
@@ -239,19 +248,24 @@ impl Desk {
         let mut actions = Vec::new();
         match heard {
             Heard::Started(from) => {
-                for reply in self.joining.drain(..) {
-                    let _gone = reply.send(());
-                }
                 self.reached = Some(from);
+                self.let_in();
+                if std::mem::take(&mut self.is_lost) {
+                    self.hub.announce(&Notice::Reset, now, &mut actions);
+                }
+            }
+            Heard::Lost => {
+                // A task ends by itself only when it panics, which says where.
+                tracing::error!("the streams were followed no more; this begins anew");
+                self.service.metrics.tail_lost();
+                (self.reached, self.attentive, self.is_lost) = (None, None, true);
             }
             Heard::Restarted(from) => {
                 self.reached = Some(from);
                 self.hub.announce(&Notice::Reset, now, &mut actions);
             }
             Heard::Attentive(number) => {
-                if let Some(tail) = &mut self.tail {
-                    tail.attentive = number;
-                }
+                self.attentive = Some(number);
                 for (wanted, asked) in std::mem::take(&mut self.subscribing) {
                     if wanted <= number {
                         self.subscribe(asked);
@@ -310,18 +324,12 @@ impl Desk {
         self.told = counts;
     }
 
-    fn begin_tail(&mut self) {
-        let (heard, receiver) = mpsc::channel(ROUNDS_MAX);
-        let stop = self.service.stop.child_token();
-        self.tail = Some(RunningTail { heard: receiver, stop: stop.clone(), attentive: 0 });
-        let following = follow(self.service.clone(), heard, self.attention.subscribe(), stop);
-        self.service.tasks.spawn(following);
-    }
-
     fn end_tail(&mut self) {
-        if let Some(tail) = self.tail.take() {
-            tail.stop.cancel();
-        }
-        self.reached = None;
+        self.listening.end();
+        (self.reached, self.attentive, self.is_lost) = (None, None, false);
     }
 }
+
+#[cfg(test)]
+#[path = "desk_tests.rs"]
+mod tests;

@@ -11,7 +11,7 @@ use super::conflate::{Conflate, Place, Plan};
 use super::every::Every;
 use super::shown::{Change, Observed};
 use crate::message::{Control, Flags, Message};
-use crate::payload::{Decoder, Input, NaiveTime};
+use crate::payload::{Guarded, Input, NaiveTime};
 use crate::reading::{Reading, SeriesKey, TimeSource, UnixMillis};
 use crate::serve::view::Attributes;
 use crate::shard::ShardId;
@@ -27,7 +27,7 @@ const CONTROLS_MAX: usize = 256;
 /// Follows the streams of all shards.
 #[derive(Debug)]
 pub(super) struct Follower {
-    decoder: Decoder,
+    decoder: Guarded,
     conflate: Conflate,
     /// The number of each producer's last entry per shard.
     numbers: HashMap<(ShardId, ProducerId), u64>,
@@ -68,7 +68,7 @@ impl Follower {
     /// `seed` is random.
     pub(super) fn new(naive_time: NaiveTime, seed: u64) -> Self {
         Self {
-            decoder: Decoder::new(naive_time),
+            decoder: Guarded::new(naive_time),
             conflate: Conflate::new(seed),
             numbers: HashMap::new(),
             heeded: VecDeque::new(),
@@ -198,16 +198,18 @@ impl Follower {
     ) {
         let Message { topic, payload, received_at, flags, .. } = lookout.message;
         let (first, replaced) = (changes.len(), self.conflate.replaced(lookout.known));
+        let decoded = self.decoder.decode(&Input { topic, payload, received_at }, &mut |reading| {
+            let is_replay = flags.has(Flags::RETAINED);
+            if is_replay && !says_news(&reading, known) {
+                return;
+            }
+            let observed = observe(shard, lookout.position, &reading);
+            changes.push(Change::Reading(Observed { replaced, ..observed }));
+        });
         // What is refused becomes a dead letter elsewhere; there is nothing to show of it.
-        let _refused =
-            self.decoder.decode(&Input { topic, payload, received_at }, &mut |reading| {
-                let is_replay = flags.has(Flags::RETAINED);
-                if is_replay && !says_news(&reading, known) {
-                    return;
-                }
-                let observed = observe(shard, lookout.position, &reading);
-                changes.push(Change::Reading(Observed { replaced, ..observed }));
-            });
+        if decoded.is_err() {
+            changes.truncate(first);
+        }
         if changes.len() == first {
             self.conflate.barren(lookout.known);
         }

@@ -72,6 +72,19 @@ fn a_replay_is_shown_only_when_it_counts() {
     check(r#"{"value":1,"timestamp":"1970-01-01T00:00:01Z"}"#, Some(1000), 0);
 }
 
+#[test]
+fn a_message_that_makes_the_decoder_panic_does_not_take_its_neighbours_with_it() {
+    let (topic, retained): (&[u8], &[u8]) = (b"sensors/a/t", b"\0\x02\0sensors/boom/t");
+    let messages: &[(&[u8], &[u8])] =
+        &[(topic, b"{\"value\":1}"), (retained, b"{\"value\":2}"), (topic, b"{\"value\":3}")];
+    let known = Known { last_at: &|_| panic!("asked to panic"), home: &|_| SHARD };
+    let mut follower = follower();
+    for number in 1..=2 {
+        let round = follower.take(SHARD, &[entry(number, number, messages)], &known);
+        assert_eq!(said(&round), ["1", "3"]);
+    }
+}
+
 /// What a round says, in short.
 fn said(round: &Round) -> Vec<String> {
     let word = |change: &Change| match change {

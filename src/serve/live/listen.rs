@@ -47,6 +47,8 @@ pub(super) enum Heard {
     Attentive(u64),
     /// What was read together, by shard.
     Read(Vec<ShardRound>),
+    /// It ended though nobody stopped it; another one begins in a moment.
+    Lost,
 }
 
 /// Readings of one shard, and up to which entry.

@@ -24,6 +24,7 @@ mod groups;
 mod hub;
 mod lane;
 mod listen;
+mod listening;
 mod member;
 mod missed;
 mod past;
