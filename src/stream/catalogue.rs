@@ -2,13 +2,14 @@
 //!
 //! What a state means is the business of the aggregation; here it is bytes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use redis::{Pipeline, cmd};
 
 use super::connection::Link;
 use super::error::Error;
 use super::keys::ShardKeys;
+use super::meta::Meta;
 use super::position::EntryId;
 use crate::reading::UnixMillis;
 use crate::shard::ShardId;
@@ -51,6 +52,19 @@ pub async fn versions(link: &Link, keys: &[ShardKeys]) -> Result<Vec<ShardVersio
         readings: readings.unwrap_or(0),
     };
     Ok(answers.into_iter().map(read).collect())
+}
+
+/// Everything that the shards' `m` hashes say, each at one moment, in the order of `keys`.
+///
+/// # Errors
+/// [`Error::Redis`] when there is no answer.
+pub async fn metas(link: &Link, keys: &[ShardKeys]) -> Result<Vec<Meta>, Error> {
+    let mut pipeline = Pipeline::with_capacity(keys.len());
+    for keys in keys {
+        pipeline.cmd("HGETALL").arg(&keys.meta);
+    }
+    let answers: Vec<HashMap<String, String>> = link.run_all(&pipeline).await?;
+    Ok(answers.into_iter().map(Meta::parse).collect())
 }
 
 /// The name of this run of the Redis server: another one after each start.

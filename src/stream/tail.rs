@@ -56,6 +56,12 @@ impl Tail {
         &self.reached
     }
 
+    /// The shards, by their places, and the last entry read of each.
+    pub fn places(&self) -> impl Iterator<Item = (usize, ShardId, EntryId)> {
+        let shards = self.keys.iter().zip(&self.reached).enumerate();
+        shards.map(|(place, (keys, reached))| (place, keys.shard, *reached))
+    }
+
     /// Whether the last read brought as much of a shard as it asked for, so that more may wait.
     #[must_use]
     pub const fn is_behind(&self) -> bool {

@@ -10,6 +10,7 @@ mod feed;
 mod hosts;
 mod kept;
 mod live;
+mod live_outage;
 mod live_stats;
 mod pages;
 mod quiet;

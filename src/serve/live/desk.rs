@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use super::committed::Committed;
 use super::door::{Command, Inbox, Reached, Subscribe};

@@ -5,21 +5,19 @@
 //!
 //! A state machine without runtime, clock or I/O.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::conflate::{Conflate, Place, Plan};
 use super::every::Every;
+use super::numbers::{Judgement, Numbers};
 use super::shown::{Change, Observed};
 use crate::message::{Control, Flags, Message};
 use crate::payload::{Guarded, Input, NaiveTime};
 use crate::reading::{Reading, SeriesKey, TimeSource, UnixMillis};
 use crate::serve::view::Attributes;
 use crate::shard::ShardId;
-use crate::stream::{Entry, Position, ProducerId};
+use crate::stream::{Entry, EntryId, Meta, Position, ProducerId};
 
-/// Producers remembered; one process is one. Beyond it all are forgotten, and a resent entry is
-/// shown again.
-const PRODUCERS_MAX: usize = 10_000;
 /// Control messages whose shard is remembered: they reach all shards within moments. A guess at
 /// how many are told in these.
 const CONTROLS_MAX: usize = 256;
@@ -29,8 +27,7 @@ const CONTROLS_MAX: usize = 256;
 pub(super) struct Follower {
     decoder: Guarded,
     conflate: Conflate,
-    /// The number of each producer's last entry per shard.
-    numbers: HashMap<(ShardId, ProducerId), u64>,
+    numbers: Numbers,
     /// The producers of the newest control messages, and in which shard each is heeded.
     heeded: VecDeque<(ProducerId, ShardId)>,
     /// Messages that were not parsed because a later one of their topic was.
@@ -60,7 +57,7 @@ struct Lookout<'a> {
 pub(super) struct Round {
     /// In order.
     pub(super) changes: Vec<Change>,
-    /// A producer's number jumped: entries are missing.
+    /// A producer's number jumped, or stopped short: entries are missing.
     pub(super) has_gap: bool,
 }
 
@@ -70,7 +67,7 @@ impl Follower {
         Self {
             decoder: Guarded::new(naive_time),
             conflate: Conflate::new(seed),
-            numbers: HashMap::new(),
+            numbers: Numbers::default(),
             heeded: VecDeque::new(),
             left_out: 0,
         }
@@ -86,18 +83,39 @@ impl Follower {
         self.conflate.want_every(every);
     }
 
+    /// A shard is read from behind what is committed.
+    pub(super) fn begin(&mut self, shard: ShardId, meta: &Meta) {
+        self.numbers.begin(shard, meta);
+    }
+
+    /// A shard could not be read for a while, and is read on from behind `reached`.
+    pub(super) fn resume(&mut self, shard: ShardId, reached: EntryId, meta: &Meta) {
+        self.numbers.resume(shard, reached, meta);
+    }
+
+    /// Whether entries must come, because they are committed.
+    pub(super) fn expects(&self) -> bool {
+        self.numbers.expects()
+    }
+
+    /// All shards were read, and there was nothing in this one: whether something had to be.
+    pub(super) fn misses(&mut self, shard: ShardId) -> bool {
+        self.numbers.settle(shard, None)
+    }
+
     /// Takes entries of one shard that were read together.
     pub(super) fn take(&mut self, shard: ShardId, entries: &[Entry], known: &Known<'_>) -> Round {
         let mut round = Round::default();
         let mut news = Vec::with_capacity(entries.len());
         for entry in entries {
-            match self.judge(shard, entry) {
-                Judgement::Again => continue,
-                Judgement::Gap => round.has_gap = true,
-                Judgement::Next => {}
+            match entry.header.as_ref().map(|header| self.numbers.judge(shard, header)) {
+                Some(Judgement::Again) => continue,
+                Some(Judgement::Gap) => round.has_gap = true,
+                Some(Judgement::Next) | None => {}
             }
             news.push(entry);
         }
+        round.has_gap |= self.numbers.settle(shard, entries.last().map(|it| it.id));
         self.conflate.begin();
         let left_out = self.left_out;
         self.look(shard, &news, known, &mut round.changes);
@@ -173,22 +191,6 @@ impl Follower {
         (home == shard).then_some(Change::Removed { sensor_id })
     }
 
-    /// What a producer's number says of an entry. The first one of a producer is taken as it is.
-    fn judge(&mut self, shard: ShardId, entry: &Entry) -> Judgement {
-        let Some(header) = &entry.header else { return Judgement::Next };
-        if self.numbers.len() >= PRODUCERS_MAX {
-            self.numbers.clear();
-        }
-        let last =
-            self.numbers.entry((shard, header.producer)).or_insert(header.number.saturating_sub(1));
-        if header.number <= *last {
-            return Judgement::Again;
-        }
-        let is_next = header.number == *last + 1;
-        *last = header.number;
-        if is_next { Judgement::Next } else { Judgement::Gap }
-    }
-
     fn parse(
         &mut self,
         shard: ShardId,
@@ -219,12 +221,6 @@ impl Follower {
             }
         }
     }
-}
-
-enum Judgement {
-    Next,
-    Again,
-    Gap,
 }
 
 /// A number of messages as their places are counted. No entry holds as many as to fill it.

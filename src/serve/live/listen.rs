@@ -15,7 +15,7 @@ use crate::reading::SeriesKey;
 use crate::serve::service::Service;
 use crate::shard::{ShardCount, ShardId};
 use crate::stream::tail::{Read, Tail};
-use crate::stream::{Entry, EntryId, Error, Server, catalogue, random_u64};
+use crate::stream::{Entry, EntryId, Error, Meta, Server, ShardKeys, catalogue, random_u64};
 
 /// Messages a second above which rounds are read at the pace of the frames, where nobody wants
 /// every reading: fewer wake-ups, and more messages that need not be parsed. Below it every entry
@@ -78,12 +78,14 @@ async fn follow_on(
     mut attention: watch::Receiver<Attention>,
 ) {
     let mut backoff = Server::backoff();
-    let Some((mut run, mut tail)) = begin(service, &mut backoff).await else { return };
+    let Some(begun) = begin(service, &mut backoff).await else { return };
+    let mut follower = Follower::new(service.config.naive_time.clone(), random_u64());
+    let mut tail = begun.tail(service, &mut follower);
+    let mut run = begun.run;
     if heard.send(Heard::Started(tail.reached().to_vec())).await.is_err() {
         return;
     }
     attention.mark_changed();
-    let follower = Follower::new(service.config.naive_time.clone(), random_u64());
     let mut ear = Ear { heard, attention, follower };
     let mut calm = Calm { read_at: Instant::now(), pause: Duration::ZERO };
     loop {
@@ -95,17 +97,20 @@ async fn follow_on(
             Ok(reads) => {
                 backoff.reset();
                 calm.read(&reads, tail.is_behind(), &ear.attention.borrow());
-                tell(service, &mut ear.follower, reads, heard).await
+                ear.tell(service, &tail, reads).await
             }
             Err(error) => {
                 tracing::debug!(%error, "the streams cannot be followed");
                 sleep(backoff.next_wait()).await;
-                let Some((other_run, other)) = begin(service, &mut backoff).await else { return };
-                if other_run == run {
-                    // The same server: what was read so far is still there.
+                let Some(begun) = begin(service, &mut backoff).await else { return };
+                if begun.run == run {
+                    // The same server: what was read so far is still there, and what was not may
+                    // have been trimmed meanwhile.
+                    begun.resume(&tail, &mut ear.follower);
                     continue;
                 }
-                (run, tail) = (other_run, other);
+                tail = begun.tail(service, &mut ear.follower);
+                run = begun.run;
                 heard.send(Heard::Restarted(tail.reached().to_vec())).await.is_ok()
             }
         };
@@ -146,6 +151,30 @@ impl Ear<'_> {
         }
     }
 
+    /// Tells the hub what was read; false when it does not listen any more.
+    async fn tell(&mut self, service: &Service, tail: &Tail, reads: Vec<Read>) -> bool {
+        let Self { follower, heard, .. } = self;
+        let mut rounds = Vec::with_capacity(reads.len());
+        for (place, shard, entries) in reads {
+            let Some(last) = entries.last() else { continue };
+            let reached = last.id;
+            let left_out = follower.left_out();
+            let round = knowing(service, |known| follower.take(shard, &entries, known));
+            service.metrics.followed(entries.len(), follower.left_out() - left_out);
+            rounds.push(ShardRound { place, shard, round, reached });
+        }
+        if follower.expects() {
+            // A reply has all shards in which there is anything.
+            for (place, shard, reached) in tail.places() {
+                if rounds.iter().all(|it| it.shard != shard) && follower.misses(shard) {
+                    let round = Round { changes: Vec::new(), has_gap: true };
+                    rounds.push(ShardRound { place, shard, round, reached });
+                }
+            }
+        }
+        rounds.is_empty() || heard.send(Heard::Read(rounds)).await.is_ok()
+    }
+
     async fn learn(&mut self, is_wanted: bool) -> Option<()> {
         let wanted = self.attention.borrow_and_update().clone();
         self.follower.want_every(wanted.every);
@@ -174,25 +203,6 @@ impl Calm {
     }
 }
 
-/// Tells the hub what was read; false when it does not listen any more.
-async fn tell(
-    service: &Service,
-    follower: &mut Follower,
-    reads: Vec<Read>,
-    heard: &mpsc::Sender<Heard>,
-) -> bool {
-    let mut rounds = Vec::with_capacity(reads.len());
-    for (place, shard, entries) in reads {
-        let Some(last) = entries.last() else { continue };
-        let reached = last.id;
-        let left_out = follower.left_out();
-        let round = knowing(service, |known| follower.take(shard, &entries, known));
-        service.metrics.followed(entries.len(), follower.left_out() - left_out);
-        rounds.push(ShardRound { place, shard, round, reached });
-    }
-    rounds.is_empty() || heard.send(Heard::Read(rounds)).await.is_ok()
-}
-
 /// Looks at entries with what the table knows of sensors.
 pub(super) fn knowing<T>(service: &Service, look: impl FnOnce(&Known<'_>) -> T) -> T {
     let last_at = |series: &SeriesKey| service.table.read().last_at(series);
@@ -208,8 +218,34 @@ pub(super) fn knowing<T>(service: &Service, look: impl FnOnce(&Known<'_>) -> T) 
     look(&Known { last_at: &last_at, home: &home })
 }
 
-/// A tail behind what is committed now, and which run of Redis that is; tries until it answers.
-async fn begin(service: &Service, backoff: &mut Backoff) -> Option<(String, Tail)> {
+/// What is committed now, and in which run of Redis.
+struct Begun {
+    run: String,
+    keys: Arc<[ShardKeys]>,
+    /// By the places of the keys.
+    metas: Vec<Meta>,
+}
+
+impl Begun {
+    /// A tail behind what is committed.
+    fn tail(&self, service: &Service, follower: &mut Follower) -> Tail {
+        for (keys, meta) in self.keys.iter().zip(&self.metas) {
+            follower.begin(keys.shard, meta);
+        }
+        let from = self.metas.iter().map(|meta| meta.pos).collect();
+        Tail::new(service.deps.link.server().clone(), self.keys.to_vec(), from)
+    }
+
+    /// A tail goes on from where it was.
+    fn resume(&self, tail: &Tail, follower: &mut Follower) {
+        for ((_, shard, reached), meta) in tail.places().zip(&self.metas) {
+            follower.resume(shard, reached, meta);
+        }
+    }
+}
+
+/// Asks what is committed; tries until Redis answers.
+async fn begin(service: &Service, backoff: &mut Backoff) -> Option<Begun> {
     let mut shards = service.deps.shards.clone();
     // An error means that nobody will ever say: the process is ending.
     let keys = shards.wait_for(|keys| !keys.is_empty()).await.ok()?.clone();
@@ -217,13 +253,10 @@ async fn begin(service: &Service, backoff: &mut Backoff) -> Option<(String, Tail
     loop {
         let asked = async {
             let run = catalogue::run_id(link).await?;
-            Ok::<_, Error>((run, catalogue::versions(link, &keys).await?))
+            Ok::<_, Error>((run, catalogue::metas(link, &keys).await?))
         };
         match asked.await {
-            Ok((run, versions)) => {
-                let from = versions.into_iter().map(|version| version.position).collect();
-                return Some((run, Tail::new(link.server().clone(), keys.to_vec(), from)));
-            }
+            Ok((run, metas)) => return Some(Begun { run, keys, metas }),
             Err(error) => {
                 tracing::debug!(%error, "the streams cannot be followed yet");
                 sleep(backoff.next_wait()).await;

@@ -5,7 +5,7 @@
 //! Refused: events that are not known, too large or too many; clients that do not keep up.
 //! Knows nothing of: what a client is connected with; credentials; how readings are counted.
 //!
-//! [`hub`], [`conflate`] and [`follow`] are state machines without runtime, clock or I/O;
+//! [`hub`], [`conflate`], [`numbers`] and [`follow`] are state machines without runtime, clock or I/O;
 //! [`desk`], [`listen`] and [`seat`] connect them to the world.
 
 mod answers;
@@ -27,6 +27,7 @@ mod listen;
 mod listening;
 mod member;
 mod missed;
+mod numbers;
 mod past;
 mod places;
 mod rate;

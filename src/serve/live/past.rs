@@ -30,13 +30,13 @@ pub(super) async fn past(
 ) -> Result<(String, Vec<Frame>), Error> {
     let keys = service.deps.shards.borrow().clone();
     let link = &service.deps.link;
-    let versions = catalogue::versions(link, &keys).await?;
+    let metas = catalogue::metas(link, &keys).await?;
     let (mut positions, mut gaps) = (Vec::new(), Vec::new());
     let mut told = Told::default();
     let mut follower = Follower::new(service.config.naive_time.clone(), random_u64());
     follower.want_every(Every::new(["*".into()].into()));
-    for (place, (keys, version)) in keys.iter().zip(versions).enumerate() {
-        let from = version.position;
+    for (place, (keys, meta)) in keys.iter().zip(metas).enumerate() {
+        let from = meta.pos;
         // The whole entry is committed, so every index of it is.
         positions.push((keys.shard, Position { entry: from, index: u32::MAX }));
         let to = reached.get(place).copied().unwrap_or(EntryId::ZERO);
@@ -47,6 +47,7 @@ pub(super) async fn past(
         if entries.len() == ENTRIES_MAX {
             gaps.push(event::gap(keys.shard));
         }
+        follower.begin(keys.shard, &meta);
         let round = knowing(service, |known| follower.take(keys.shard, &entries, known));
         round.changes.into_iter().for_each(|change| told.take(change, wanted));
     }
