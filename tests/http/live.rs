@@ -139,8 +139,10 @@ fn subscriptions_choose_and_strangers_are_told_so() {
     assert!(error["message"].as_str().unwrap().contains("unknown event \"dance\""), "{error}");
     for (wish, said) in [
         (json!({"sensors": ["a"], "max_hz": 100}), "`max_hz` is 100; allowed: 0.1 to 60"),
-        (json!({"sensors": ["a"], "max_hz": "5"}), "expected f64"),
-        (json!({"sensors": "a"}), "expected a sequence"),
+        (json!({"sensors": ["a"], "max_hz": "5"}), "`max_hz` is \"5\"; allowed: a number"),
+        (json!({"sensors": ["a"], "maxhz": 5}), "unknown field `maxhz`; allowed: sensors, max_hz"),
+        (json!({"sensors": "a"}), "`sensors` is \"a\"; allowed: a list of texts"),
+        (json!([["a"], 5, true, false, false]), "`data` is [[\"a\"],5,true,false,false]; allowed"),
         (json!({"sensors": ["a*b"]}), "a * before its end"),
         (json!({"sensors": vec!["a"; 101]}), "101 entries; allowed: 100"),
         (json!({"sensors": ["x".repeat(130)]}), "130 bytes; allowed: 1 to 129"),

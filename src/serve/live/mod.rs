@@ -17,6 +17,7 @@ mod door;
 mod ending;
 mod event;
 mod every;
+mod fields;
 mod follow;
 mod frame;
 mod group;

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::fields::shortened;
+
 /// Entries per connection (design §8).
 const ENTRIES_MAX: usize = 100;
 /// An id of 128 bytes and a `*` (design §8).
@@ -49,13 +51,15 @@ impl Entries {
             let bytes = entry.len();
             if bytes == 0 || bytes > ENTRY_BYTES_MAX {
                 return Err(format!(
-                    "an entry of `sensors` has {bytes} bytes; allowed: 1 to {ENTRY_BYTES_MAX}"
+                    "entry {:?} of `sensors` has {bytes} bytes; allowed: 1 to {ENTRY_BYTES_MAX}",
+                    shortened(entry)
                 ));
             }
             if entry.find('*').is_some_and(|at| at + 1 < bytes) {
                 return Err(format!(
-                    "entry {entry:?} of `sensors` has a * before its end; allowed: *, an id, or a \
-                     prefix that ends in *"
+                    "entry {:?} of `sensors` has a * before its end; allowed: *, an id, or a \
+                     prefix that ends in *",
+                    shortened(entry)
                 ));
             }
         }

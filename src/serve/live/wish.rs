@@ -1,8 +1,8 @@
 //! What clients ask for: `{"event":"…","data":{…}}`.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::fields::{Fields, shortened};
 use super::subscription::{Addition, Entries, Pace};
 use crate::serve::history::{HOURS_DEFAULT, HOURS_MAX};
 
@@ -19,21 +19,17 @@ pub(in crate::serve) enum Wish {
     Unsubscribe(Entries),
 }
 
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    event: String,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct SensorData {
-    sensor_id: String,
-    hours: Option<i64>,
-}
+/// What a client may say at all.
+const FRAME: &str = "{\"event\":\"…\",\"data\":{…}}";
+const EVENTS: &str = "request_all_stats, request_sensor_data, subscribe, unsubscribe";
+const DATA: &str = "an object such as";
+/// The fields of `subscribe`.
+const SUBSCRIBE: &[&str] = &["sensors", "max_hz", "every", "batch", "stats"];
+const SWITCH: &str = "true, false";
+const SENSORS: &str = "a list of texts such as [\"kitchen\",\"hall/*\"]";
 
 /// The data of `subscribe`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 pub(in crate::serve) struct Subscribe {
     pub(in crate::serve) sensors: Vec<String>,
     pub(in crate::serve) max_hz: Option<f64>,
@@ -42,16 +38,12 @@ pub(in crate::serve) struct Subscribe {
     pub(in crate::serve) stats: Option<bool>,
 }
 
-#[derive(Deserialize)]
-struct Unsubscribe {
-    sensors: Vec<String>,
-}
-
 impl Wish {
     /// Reads an event of a client; else the sentence that it is answered with.
     pub(in crate::serve) fn parse(text: &str) -> Result<Self, String> {
-        let Envelope { event, data } = serde_json::from_str(text)
-            .map_err(|error| format!("expected {{\"event\":\"…\",\"data\":{{…}}}}: {error}"))?;
+        let frame = Fields::read("the frame", text, FRAME)?;
+        let event: String = frame.need("event", EVENTS)?;
+        let data: Option<&RawValue> = frame.get("data", "an object")?;
         Self::of(&event, data.map_or("{}", RawValue::get))
     }
 
@@ -67,38 +59,49 @@ impl Wish {
 
     /// The same as [`Self::parse`] from its parts: the event's name, and its `data` as JSON.
     pub(in crate::serve) fn of(event: &str, data: &str) -> Result<Self, String> {
-        match event {
-            "request_all_stats" => Ok(Self::AllStats),
-            "request_sensor_data" => {
-                let SensorData { sensor_id, hours } = fields(event, data)?;
-                let hours = hours.unwrap_or(HOURS_DEFAULT);
-                if !(1..=HOURS_MAX).contains(&hours) {
-                    let allowed = format!("a whole number from 1 to {HOURS_MAX}");
-                    return Err(format!("{event}: `hours` is {hours}; allowed: {allowed}"));
-                }
-                Ok(Self::SensorData { sensor_id, hours })
-            }
-            "subscribe" => {
-                Self::subscribe(fields(event, data)?).map_err(|said| format!("{event}: {said}"))
-            }
-            "unsubscribe" => {
-                let Unsubscribe { sensors } = fields(event, data)?;
-                let named = |said| format!("{event}: {said}");
-                Ok(Self::Unsubscribe(Entries::parse(sensors).map_err(named)?))
-            }
+        let read = match event {
+            // Whatever comes with it: it needs nothing.
+            "request_all_stats" => return Ok(Self::AllStats),
+            "request_sensor_data" => sensor_data(data),
+            "subscribe" => subscribe(data),
+            "unsubscribe" => unsubscribe(data),
             other => {
-                let shown: String = other.chars().take(64).collect();
-                Err(format!(
-                    "unknown event {shown:?}; allowed: request_all_stats, request_sensor_data, \
-                     subscribe, unsubscribe"
-                ))
+                return Err(format!("unknown event {:?}; allowed: {EVENTS}", shortened(other)));
             }
-        }
+        };
+        read.map_err(|said| format!("{event}: {said}"))
     }
 }
 
-fn fields<'a, T: Deserialize<'a>>(event: &str, data: &'a str) -> Result<T, String> {
-    serde_json::from_str(data).map_err(|error| format!("{event}: {error}"))
+/// Fields that are not known are left alone: clients of the predecessor may send more.
+fn sensor_data(data: &str) -> Result<Wish, String> {
+    let fields = Fields::read("`data`", data, &format!("{DATA} {{\"sensor_id\":\"kitchen\"}}"))?;
+    let sensor_id = fields.need("sensor_id", "a text")?;
+    let allowed = format!("a whole number from 1 to {HOURS_MAX}");
+    // A number such as 24.0 is whole too.
+    let hours: f64 = fields.get("hours", &allowed)?.unwrap_or(HOURS_DEFAULT as f64);
+    if hours.fract() != 0.0 || !(1.0..=HOURS_MAX as f64).contains(&hours) {
+        return Err(format!("`hours` is {hours}; allowed: {allowed}"));
+    }
+    Ok(Wish::SensorData { sensor_id, hours: hours as i64 })
+}
+
+fn subscribe(data: &str) -> Result<Wish, String> {
+    let fields = Fields::read("`data`", data, &format!("{DATA} {{\"sensors\":[\"*\"]}}"))?;
+    fields.check(SUBSCRIBE)?;
+    Wish::subscribe(Subscribe {
+        sensors: fields.need("sensors", SENSORS)?,
+        max_hz: fields.get("max_hz", "a number")?,
+        every: fields.get("every", SWITCH)?,
+        batch: fields.get("batch", SWITCH)?,
+        stats: fields.get("stats", SWITCH)?,
+    })
+}
+
+fn unsubscribe(data: &str) -> Result<Wish, String> {
+    let fields = Fields::read("`data`", data, &format!("{DATA} {{\"sensors\":[\"*\"]}}"))?;
+    fields.check(&["sensors"])?;
+    Ok(Wish::Unsubscribe(Entries::parse(fields.need("sensors", SENSORS)?)?))
 }
 
 #[cfg(test)]
@@ -145,21 +148,88 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_named() {
-        let check = |text, said: &str| {
-            let answer = Wish::parse(text).unwrap_err();
-            assert!(answer.contains(said), "{text}: {answer}");
+    fn clients_of_the_predecessor_may_send_more_than_is_asked_for() {
+        let kitchen = |hours| Wish::SensorData { sensor_id: "kitchen".to_owned(), hours };
+        let check = |data, expected| {
+            assert_eq!(Wish::of("request_sensor_data", data), Ok(expected), "{data}");
         };
-        check("", "expected {\"event\"");
-        check("[1]", "expected");
-        check(r#"{"event":"dance"}"#, "unknown event \"dance\"; allowed: request_all_stats");
-        check(r#"{"event":"request_sensor_data","data":{}}"#, "sensor_id");
-        let hours = r#"{"event":"request_sensor_data","data":{"sensor_id":"a","hours":0}}"#;
-        check(hours, "`hours` is 0");
-        let hz = r#"{"event":"subscribe","data":{"sensors":["a"],"max_hz":100}}"#;
-        check(hz, "subscribe: `max_hz` is 100; allowed: 0.1 to 60");
-        check(r#"{"event":"subscribe","data":{"sensors":["a"],"every":1}}"#, "subscribe");
-        check(r#"{"event":"subscribe","data":{"sensors":"a"}}"#, "subscribe");
-        check(r#"{"event":"subscribe","data":{"sensors":["a*b"]}}"#, "a*b");
+        check(r#"{"sensor_id":"kitchen","hours":24.0,"limit":5}"#, kitchen(24));
+        check(r#"{"sensor_id":"kitchen","hours":null}"#, kitchen(24));
+        assert_eq!(Wish::of("request_all_stats", r#"["x"]"#), Ok(Wish::AllStats));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named_with_what_is_allowed() {
+        let check = |text: &str, said: &str| {
+            assert_eq!(Wish::parse(text).unwrap_err(), said, "{text}");
+        };
+        let frame = r#"allowed: {"event":"…","data":{…}}"#;
+        let no_json = "the frame is no JSON (EOF while parsing a value at line 1 column 0)";
+        check("", &format!("{no_json}; {frame}"));
+        check("[]", &format!("the frame is []; {frame}"));
+        check("5", &format!("the frame is 5; {frame}"));
+        let positional = r#"["subscribe",[["nobody"],5,true,false,false]]"#;
+        check(positional, &format!("the frame is {positional}; {frame}"));
+        let events =
+            "allowed: request_all_stats, request_sensor_data, subscribe, unsubscribe".to_owned();
+        check("{}", &format!("`event` is missing; {events}"));
+        check(r#"{"event":5}"#, &format!("`event` is 5; {events}"));
+        check(r#"{"event":"dance"}"#, &format!("unknown event \"dance\"; {events}"));
+        let (long, shown) = ("x".repeat(65), "x".repeat(64));
+        check(
+            &format!(r#"{{"event":"{long}"}}"#),
+            &format!("unknown event \"{shown}…\"; {events}"),
+        );
+    }
+
+    #[test]
+    fn data_that_does_not_fit_is_named_with_what_is_allowed() {
+        let check = |event: &str, data: &str, said: &str| {
+            let text = format!(r#"{{"event":"{event}","data":{data}}}"#);
+            assert_eq!(Wish::parse(&text).unwrap_err(), format!("{event}: {said}"), "{data}");
+        };
+        let wants = |data: &str, said: &str| check("request_sensor_data", data, said);
+        let id = r#"an object such as {"sensor_id":"kitchen"}"#;
+        wants("{}", "`sensor_id` is missing; allowed: a text");
+        wants(r#""kitchen""#, &format!("`data` is \"kitchen\"; allowed: {id}"));
+        wants(r#"["kitchen",24]"#, &format!("`data` is [\"kitchen\",24]; allowed: {id}"));
+        wants(r#"{"sensor_id":5}"#, "`sensor_id` is 5; allowed: a text");
+        for hours in ["0", "1.5", "1000001", r#""24""#, "1e999", "[24]", "true"] {
+            wants(
+                &format!(r#"{{"sensor_id":"a","hours":{hours}}}"#),
+                &format!("`hours` is {hours}; allowed: a whole number from 1 to 1000000"),
+            );
+        }
+        let texts = r#"a list of texts such as ["kitchen","hall/*"]"#;
+        for event in ["subscribe", "unsubscribe"] {
+            let object = r#"an object such as {"sensors":["*"]}"#;
+            check(event, "[]", &format!("`data` is []; allowed: {object}"));
+            check(event, "{}", &format!("`sensors` is missing; allowed: {texts}"));
+            check(event, "null", &format!("`sensors` is missing; allowed: {texts}"));
+            for sensors in [r#""*""#, "[5]", "{}"] {
+                let data = format!(r#"{{"sensors":{sensors}}}"#);
+                check(event, &data, &format!("`sensors` is {sensors}; allowed: {texts}"));
+            }
+            let starred = r#"entry "a*b" of `sensors` has a * before its end"#;
+            let said = Wish::of(event, r#"{"sensors":["a*b"]}"#).unwrap_err();
+            assert!(said.starts_with(&format!("{event}: {starred}")), "{said}");
+        }
+        let wants = |data: &str, said: &str| check("subscribe", data, said);
+        let known = "allowed: sensors, max_hz, every, batch, stats";
+        wants(r#"{"sensors":["x"],"maxhz":5}"#, &format!("unknown field `maxhz`; {known}"));
+        wants(r#"{"sensors":["x"],"max_hz":"a"}"#, "`max_hz` is \"a\"; allowed: a number");
+        wants(r#"{"sensors":["x"],"max_hz":100}"#, "`max_hz` is 100; allowed: 0.1 to 60");
+        wants(r#"{"sensors":["x"],"sensors":["y"]}"#, "`sensors` is given twice");
+        for switch in ["every", "batch", "stats"] {
+            let data = format!(r#"{{"sensors":["x"],"{switch}":1}}"#);
+            wants(&data, &format!("`{switch}` is 1; allowed: true, false"));
+        }
+        let (long, shown) = ("x".repeat(130), "x".repeat(64));
+        wants(
+            &format!(r#"{{"sensors":["{long}"]}}"#),
+            &format!("entry \"{shown}…\" of `sensors` has 130 bytes; allowed: 1 to 129"),
+        );
+        let more = r#"{"sensors":["x"],"max_hz":5}"#;
+        check("unsubscribe", more, "unknown field `max_hz`; allowed: sensors");
     }
 }
