@@ -55,24 +55,30 @@ pub struct ServeConfig {
     pub topics: TopicFilters,
     /// Clients over WebSockets and server-sent events at a time; one more is answered 503.
     pub live_clients_max: u64,
-    /// How long server-sent events wait.
+    /// How long live clients are waited for.
     pub patience: Patience,
 }
 
-/// How long a stream of server-sent events waits.
+/// How long live clients are waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
     /// A socket that takes nothing for so long, while there is something for it, is given up.
     pub still_max: Duration,
     /// So often a silent stream says that it lives, and the session is asked for.
     pub check_every: Duration,
+    /// So often a WebSocket is pinged, and its session asked for (reliability §5).
+    pub ping_every: Duration,
 }
 
 impl Default for Patience {
     /// As long as the hub waits for a queue that stands still; and proxies close what is silent,
     /// often after a minute.
     fn default() -> Self {
-        Self { still_max: Duration::from_secs(10), check_every: Duration::from_secs(15) }
+        Self {
+            still_max: Duration::from_secs(10),
+            check_every: Duration::from_secs(15),
+            ping_every: Duration::from_secs(20),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod container;
 mod crowd;
 mod deletion;
 mod doors;
+mod endings;
 mod first_reading;
 mod history_at_rest;
 mod history_budget;

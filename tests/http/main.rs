@@ -6,6 +6,7 @@ mod access;
 mod aggregator;
 mod dead_letters;
 mod deletion;
+mod endings;
 mod feed;
 mod hosts;
 mod kept;

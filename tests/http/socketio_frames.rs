@@ -94,3 +94,25 @@ fn a_client_that_does_not_read_is_put_out_and_others_notice_nothing() {
     }
     is_well(&stage);
 }
+
+/// Thirty at a time are fewer than may wait, so what ends it is how many come in a second.
+#[test]
+fn more_events_than_may_be_sent_in_a_second_end_the_session() {
+    let stage = start();
+    let mut socket = websocket(&stage, &format!("&token={TOKEN}"));
+    socket.send(Message::text("40")).unwrap();
+    assert!(read_until(&mut socket, "\"status\""));
+    let mut say = |events: usize| {
+        for _ in 0..events {
+            // It may have ended.
+            let _ended = socket.send(Message::text("42[\"dance\"]"));
+        }
+        (0..events).take_while(|_| read_until(&mut socket, "\"error\",")).count()
+    };
+    assert_eq!(say(20), 20, "so many are taken");
+    let until = Instant::now() + DEADLINE;
+    while say(30) == 30 {
+        assert!(Instant::now() < until, "nobody minds");
+    }
+    is_well(&stage);
+}

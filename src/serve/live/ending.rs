@@ -13,7 +13,7 @@ pub(in crate::serve) enum Ending {
     NotText,
     /// 1007: the text was no UTF-8.
     NotUtf8,
-    /// 1008: more than twenty events a second.
+    /// 1008: more than twenty events, or a hundred pings and pongs, a second.
     TooMany,
     /// 1009: an event of more than 16 KiB.
     TooLarge,
@@ -60,7 +60,8 @@ impl Ending {
         }
     }
 
-    /// The close code of a WebSocket (RFC 6455 §7.4); none to a client that left.
+    /// The close code of a WebSocket (RFC 6455 §7.4); none to a client that left,
+    /// whose own close is answered with its own code.
     pub(in crate::serve) const fn code(self) -> Option<u16> {
         match self {
             Self::Left => None,

@@ -3,22 +3,35 @@
 use tokio::time::Instant;
 
 const EVENTS_PER_SECOND: f64 = 20.0;
+/// Of pings and pongs, which cost little but an answer: no client needs more than a few. A guess.
+const CONTROLS_PER_SECOND: f64 = 100.0;
 
-/// Twenty at once, and twenty a second.
+/// So many at once, and so many a second.
 pub(in crate::serve) struct Rate {
+    per_second: f64,
     left: f64,
     at: Instant,
 }
 
 impl Rate {
-    pub(in crate::serve) fn new() -> Self {
-        Self { left: EVENTS_PER_SECOND, at: Instant::now() }
+    /// Of what a client says: twenty.
+    pub(in crate::serve) fn of_events() -> Self {
+        Self::of(EVENTS_PER_SECOND)
+    }
+
+    /// Of a WebSocket's control frames: a hundred.
+    pub(in crate::serve) fn of_controls() -> Self {
+        Self::of(CONTROLS_PER_SECOND)
+    }
+
+    fn of(per_second: f64) -> Self {
+        Self { per_second, left: per_second, at: Instant::now() }
     }
 
     /// Whether one more is within the rate.
     pub(in crate::serve) fn takes(&mut self, now: Instant) -> bool {
-        let back = (now - self.at).as_secs_f64() * EVENTS_PER_SECOND;
-        self.left = (self.left + back).min(EVENTS_PER_SECOND) - 1.0;
+        let back = (now - self.at).as_secs_f64() * self.per_second;
+        self.left = (self.left + back).min(self.per_second) - 1.0;
         self.at = now;
         if self.left < 0.0 {
             self.left = 0.0;
@@ -35,10 +48,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn twenty_events_a_second_are_taken() {
-        let (mut rate, start) = (Rate::new(), Instant::now());
-        assert_eq!((0..100).filter(|_| rate.takes(start)).count(), 20);
-        let later = start + Duration::from_millis(500);
-        assert_eq!((0..100).filter(|_| rate.takes(later)).count(), 10);
+    fn twenty_events_and_a_hundred_control_frames_a_second_are_taken() {
+        for (mut rate, per_second) in [(Rate::of_events(), 20), (Rate::of_controls(), 100)] {
+            let start = Instant::now();
+            assert_eq!((0..500).filter(|_| rate.takes(start)).count(), per_second);
+            let later = start + Duration::from_millis(500);
+            assert_eq!((0..500).filter(|_| rate.takes(later)).count(), per_second / 2);
+        }
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct Heard {
 pub(super) fn listen(socket: &SocketRef, identity: Identity) -> Incoming {
     let (sender, heard) = mpsc::channel(HEARD_MAX);
     let (gone, flooded) = (CancellationToken::new(), CancellationToken::new());
-    let rate = std::sync::Arc::new(Mutex::new(Rate::new()));
+    let rate = std::sync::Arc::new(Mutex::new(Rate::of_events()));
     let too_many = flooded.clone();
     let hear = move |event: Event, data: TryData<Arguments>, ack: AckSender| {
         let within = rate.lock().unwrap_or_else(PoisonError::into_inner).takes(Instant::now());

@@ -5,5 +5,7 @@
 //! Knows nothing of: HTTP before the upgrade; what the events mean.
 
 mod client;
+mod closing;
+mod rest;
 
 pub(super) use client::talk;
