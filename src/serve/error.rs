@@ -105,6 +105,14 @@ impl Fault {
         Self::Unavailable { outside: "history cannot be read now", inside: error.to_string() }
     }
 
+    /// The order of a page is not that of the page before.
+    pub(super) fn of_another_sort(cursor: &str, asked: &str) -> Self {
+        Self::BadRequest(format!(
+            "parameter `cursor` is of a list with `sort={cursor}`, and this is `sort={asked}`; \
+             allowed: the `next` of the page before, with everything else as there"
+        ))
+    }
+
     pub(super) const fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) | Self::TooMuch(_) => StatusCode::BAD_REQUEST,

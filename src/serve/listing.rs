@@ -82,16 +82,30 @@ impl Sort {
         Ok(Self { by, descending })
     }
 
-    /// Reads what [`Cursor::write`] wrote.
+    /// As `sort` says it.
+    fn name(self) -> String {
+        let name = match self.by {
+            By::SensorId => "sensor_id",
+            By::LastReading => "last_reading",
+            By::Count => "count",
+            By::Status => "status",
+        };
+        if self.descending { format!("-{name}") } else { name.to_owned() }
+    }
+
+    /// Reads what [`Cursor::write`] wrote in the same order.
     pub(super) fn cursor(self, text: Option<&str>) -> Result<Option<Cursor>, Fault> {
         let Some(text) = text else { return Ok(None) };
         let json = hex::read(text).unwrap_or_default();
-        let cursor = serde_json::from_slice::<(i64, Box<str>, Box<str>)>(&json);
-        let (place, sensor_id, sensor_type) = cursor.map_err(|_not_ours| {
+        let cursor = serde_json::from_slice::<(Box<str>, i64, Box<str>, Box<str>)>(&json);
+        let (sort, place, sensor_id, sensor_type) = cursor.map_err(|_not_ours| {
             Fault::BadRequest(format!(
                 "parameter `cursor` is {text:?}; allowed: the `next` of the page before"
             ))
         })?;
+        if *sort != *self.name() {
+            return Err(Fault::of_another_sort(&sort, &self.name()));
+        }
         Ok(Some(Cursor { place, series: SeriesKey { sensor_id, sensor_type } }))
     }
 
@@ -108,9 +122,10 @@ impl Sort {
 }
 
 impl Cursor {
-    fn write(&self) -> Option<String> {
+    fn write(&self, sort: Sort) -> Option<String> {
         let Self { place, series } = self;
-        let json = serde_json::to_vec(&(place, &series.sensor_id, &series.sensor_type)).ok()?;
+        let written = (sort.name(), place, &series.sensor_id, &series.sensor_type);
+        let json = serde_json::to_vec(&written).ok()?;
         Some(hex::write(&json))
     }
 }
@@ -132,7 +147,7 @@ pub(super) fn select<'a>(
     };
     let more = page.len() > limit;
     page.truncate(limit);
-    let next = page.last().filter(|_| more).and_then(|last| sort.cursor_of(last).write());
+    let next = page.last().filter(|_| more).and_then(|last| sort.cursor_of(last).write(sort));
     (page, next)
 }
 
@@ -239,5 +254,21 @@ mod tests {
         assert!(said.contains("`sort` is \"colour\""), "{said}");
         let said = Sort::parse(None).unwrap().cursor(Some("x")).unwrap_err().to_string();
         assert!(said.contains("`cursor` is \"x\""), "{said}");
+    }
+
+    #[test]
+    fn a_cursor_of_another_order_is_refused() {
+        let sorts = ["sensor_id", "-sensor_id", "last_reading", "-count", "status"];
+        let sort = |name| Sort::parse(Some(name)).unwrap();
+        for one in sorts {
+            let (_, next) = select(&rows(), &Filter::default(), sort(one), None, 2);
+            for other in sorts {
+                let read = sort(other).cursor(next.as_deref());
+                assert_eq!(read.is_ok(), one == other, "{one} {other}");
+            }
+        }
+        let (_, next) = select(&rows(), &Filter::default(), sort("-count"), None, 2);
+        let said = sort("sensor_id").cursor(next.as_deref()).unwrap_err().to_string();
+        assert!(said.contains("`cursor`") && said.contains("`sort=-count`"), "{said}");
     }
 }

@@ -58,6 +58,7 @@ impl Query {
             let is_list = known.iter().any(|it| it.name == name && it.kind == Kind::List);
             let texts = if is_list { value.split(',').collect() } else { vec![value] };
             let values = texts.into_iter().map(decode).collect::<Result<Vec<_>, _>>()?;
+            check_spaces(&name, &values)?;
             match pairs.iter_mut().find(|(other, _)| *other == name) {
                 None => pairs.push((name, values)),
                 Some((_, others)) if is_list => others.extend(values),
@@ -69,14 +70,22 @@ impl Query {
         Ok(Self(pairs))
     }
 
-    /// Refuses parameters that the route does not know.
+    /// Refuses parameters that the route does not know, and those without a value that need one: a
+    /// shell variable that is not set would otherwise ask for everything.
     pub(super) fn check(&self, known: &[Parameter]) -> Result<(), Fault> {
-        let stranger =
-            self.0.iter().find(|(name, _)| known.iter().all(|parameter| parameter.name != name));
-        let Some((name, _)) = stranger else { return Ok(()) };
-        let known: Vec<&str> = known.iter().map(|parameter| parameter.name).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        Err(Fault::BadRequest(format!("unknown parameter `{name}`; allowed: {known}")))
+        for (name, values) in &self.0 {
+            let Some(parameter) = known.iter().find(|parameter| parameter.name == name) else {
+                let known: Vec<&str> = known.iter().map(|parameter| parameter.name).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                let said = format!("unknown parameter `{name}`; allowed: {known}");
+                return Err(Fault::BadRequest(said));
+            };
+            if parameter.kind != Kind::Switch && **values == [""] {
+                let said = format!("parameter `{name}` is empty; give it a value, or leave it out");
+                return Err(Fault::BadRequest(said));
+            }
+        }
+        Ok(())
     }
 
     /// The value of a parameter; an empty one is absent.
@@ -142,6 +151,18 @@ impl Query {
     }
 }
 
+/// An id may begin with a space, but who writes one beside a comma hardly means that.
+fn check_spaces(name: &str, values: &[String]) -> Result<(), Fault> {
+    let has_space = |value: &&String| value.starts_with(' ') || value.ends_with(' ');
+    match values.iter().find(has_space) {
+        Some(value) if values.len() > 1 => Err(Fault::BadRequest(format!(
+            "parameter `{name}` has {value:?} with a space beside a comma; allowed: a,b without \
+             spaces. An id that begins or ends with one is given in a `{name}` of its own"
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Undoes percent-encoding; `None` when what comes out is no UTF-8, or an escape is broken.
 pub(super) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
@@ -190,6 +211,16 @@ mod tests {
         let known = [Parameter { name: "q", about: "", kind: Kind::Text }];
         let said = query.check(&known).unwrap_err().to_string();
         assert_eq!(said, "unknown parameter `limit`; allowed: q");
+        let check = |text, kind| {
+            let known = [Parameter { name: "q", about: "", kind }];
+            Query::of(text, &known).unwrap().check(&known).map_err(|fault| fault.to_string())
+        };
+        for kind in [Kind::Text, Kind::List, Kind::Whole(1, 2), Kind::Number, Kind::Time] {
+            let said = "parameter `q` is empty; give it a value, or leave it out";
+            assert_eq!(check("q=", kind), Err(said.to_owned()), "{kind:?}");
+            assert_eq!(check("", kind), Ok(()), "{kind:?}");
+        }
+        assert_eq!((check("q=", Kind::Switch), check("q", Kind::Switch)), (Ok(()), Ok(())));
         assert!(Query::parse("a=1&a=2").is_err());
         assert!(Query::of("q=1&q=2", &known).is_err());
         assert!(Query::parse("a=%FF").is_err());
@@ -214,5 +245,17 @@ mod tests {
         check("", None);
         assert!(Query::of("ids=a,%FF", &known).is_err());
         assert!(Query::of("ids=a&x=1&x=2", &known).is_err());
+    }
+
+    #[test]
+    fn spaces_belong_to_an_id_only_where_no_comma_stands_beside_them() {
+        let known = [Parameter { name: "ids", about: "", kind: Kind::List }];
+        for text in ["ids=a,+b", "ids=a,%20b", "ids=a+,b", "x=1&ids=a%20,b"] {
+            let said = Query::of(text, &known).unwrap_err().to_string();
+            assert!(said.contains("parameter `ids` has") && said.contains("space"), "{said}");
+        }
+        for text in ["ids=+a", "ids=a&ids=+b", "ids=a+b,c", "x=1,+2"] {
+            assert!(Query::of(text, &known).is_ok(), "{text}");
+        }
     }
 }

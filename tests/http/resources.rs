@@ -89,6 +89,10 @@ fn impossible_parameters_are_named() {
         ("/api/dead-letters?cursor=xyz", "`cursor` is \"xyz\""),
         ("/api/dead-letters?cursor=5b5d", "`cursor` is \"5b5d\""),
         ("/api/sensors/%FF", "escape"),
+        ("/api/sensors/a/readings?hours=", "`hours` is empty"),
+        ("/api/stream?sensors=", "`sensors` is empty"),
+        ("/api/stream?max_hz=&sensors=a", "`max_hz` is empty"),
+        ("/api/stream?sensors=a,+b", "with a space beside a comma"),
     ] {
         let reply = stage.get(path);
         assert_eq!(reply.status, 400, "{path}");

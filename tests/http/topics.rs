@@ -118,6 +118,15 @@ fn topics_come_newest_first_or_by_name_and_in_pages() {
             }
         }
     }
+    // Under another order it would be the end, or leave topics out.
+    for (sort, other) in [("&sort=topic", ""), ("", "&sort=topic")] {
+        let first = ask(&format!("?limit=1{sort}"));
+        let next = first["next"].as_str().unwrap();
+        let reply = stage.get(&format!("/api/topics?cursor={next}{other}"));
+        assert_eq!(reply.status, 400, "{sort}");
+        let error = reply.json()["error"].as_str().unwrap().to_owned();
+        assert!(error.starts_with("parameter `cursor` is of a list with `sort="), "{error}");
+    }
     for (path, said) in [
         ("/api/topics?limit=0", "`limit` is \"0\""),
         ("/api/topics?limit=10001", "`limit` is \"10001\""),
@@ -126,7 +135,8 @@ fn topics_come_newest_first_or_by_name_and_in_pages() {
         ("/api/topics?cursor=5b5d", "`cursor` is \"5b5d\""),
         ("/api/topics?topic=a", "unknown parameter `topic`"),
         ("/api/topics/explain", "`topic` is missing"),
-        ("/api/topics/explain?topic=", "`topic` is missing"),
+        ("/api/topics/explain?topic=", "`topic` is empty"),
+        ("/api/topics?limit=", "`limit` is empty"),
         ("/api/topics/explain?topic=%FF", "UTF-8"),
         ("/api/topics/explain?topic=a&topic=b", "given twice"),
     ] {

@@ -31,12 +31,15 @@ use crate::serve::view::Moment;
 const ROWS_MAX: usize = 10_000;
 const ROWS_DEFAULT: usize = 1000;
 
+/// The orders of the list; the first unless another is asked for.
+const SORTS: &[&str] = &["last_message", "topic"];
+
 pub(in crate::serve) const PARAMETERS: &[Parameter] = &[
     Parameter { name: "q", about: "Part of the topic, in any case.", kind: Kind::Text },
     Parameter {
         name: "sort",
         about: "last_message (default; newest first) or topic.",
-        kind: Kind::OneOf(&["last_message", "topic"]),
+        kind: Kind::OneOf(SORTS),
     },
     Parameter {
         name: "limit",
@@ -116,7 +119,8 @@ struct LastError {
 struct Wanted {
     /// In lower case.
     part: Option<String>,
-    by_topic: bool,
+    /// One of [`SORTS`].
+    sort: &'static str,
     limit: usize,
     /// The last row of the page before.
     after: Option<(i64, Box<str>)>,
@@ -124,18 +128,20 @@ struct Wanted {
 
 impl Wanted {
     fn read(query: &Query) -> Result<Self, Fault> {
-        let sort = query.one_of("sort", &["last_message", "topic"], |name| name)?;
+        let sort = query.one_of("sort", SORTS, |name| name)?.unwrap_or(SORTS[0]);
         let after = query.text("cursor").map(|text| {
             let json = hex::read(text).unwrap_or_default();
-            serde_json::from_slice(&json).map_err(|_not_ours| {
+            let cursor = serde_json::from_slice::<(Box<str>, i64, Box<str>)>(&json);
+            let (of, at, topic) = cursor.map_err(|_not_ours| {
                 Fault::BadRequest(format!(
                     "parameter `cursor` is {text:?}; allowed: the `next` of the page before"
                 ))
-            })
+            })?;
+            if *of == *sort { Ok((at, topic)) } else { Err(Fault::of_another_sort(&of, sort)) }
         });
         Ok(Self {
             part: query.text("q").map(str::to_lowercase),
-            by_topic: sort == Some("topic"),
+            sort,
             limit: query.whole("limit", 1, ROWS_MAX)?.unwrap_or(ROWS_DEFAULT),
             after: after.transpose()?,
         })
@@ -147,7 +153,7 @@ impl Wanted {
 
     /// One page, and the cursor of the next.
     fn select<'a>(&self, seen: &'a Seen) -> (Vec<(&'a str, &'a Record)>, Option<String>) {
-        let place = |topic: &'a str, record: &Record| match self.by_topic {
+        let place = |topic: &'a str, record: &Record| match self.sort == "topic" {
             true => (Reverse(0), topic),
             false => (Reverse(record.last_message.0), topic),
         };
@@ -163,7 +169,7 @@ impl Wanted {
         let last = rows.last().filter(|_| has_more);
         let next = last.map(|(topic, record)| {
             let (Reverse(at), topic) = place(topic, record);
-            hex::write(&answer::to_bytes(&(at, topic)))
+            hex::write(&answer::to_bytes(&(self.sort, at, topic)))
         });
         (rows, next)
     }
