@@ -114,7 +114,7 @@ fn judge(keys: &[ShardKeys], replies: Vec<RedisResult<Value>>) -> Result<(), Err
 #[cfg(test)]
 mod tests {
     use super::super::position::EntryId;
-    use super::super::tail::between;
+    use super::super::tail::newest;
     use super::super::testing::RedisServer;
     use super::*;
     use crate::shard::{ShardCount, ShardId};
@@ -152,9 +152,8 @@ mod tests {
 
     /// Producer, number, running total and what is told, of every entry of a shard.
     async fn told(link: &Link, shard: u16) -> Vec<(ProducerId, u64, u64, Control)> {
-        let end = EntryId { ms: u64::MAX, seq: u64::MAX };
         let keys = ShardKeys::new(ShardId(shard));
-        let entries = between(link, &keys, EntryId::ZERO, end, 9).await.unwrap();
+        let entries = newest(link, &keys, EntryId::ZERO, None, 9).await.unwrap();
         let told = entries.iter().map(|entry| {
             assert_eq!(entry.len(), 1);
             let message = entry.messages().next().unwrap();

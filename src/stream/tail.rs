@@ -123,21 +123,24 @@ impl Tail {
     }
 }
 
-/// Up to `count` entries of a shard behind `after`, not beyond `to`.
+/// The newest `count` entries of a shard behind `after`, in the stream's order; of those before
+/// `before`, where that is given.
 ///
 /// # Errors
 /// [`Error::Redis`] when there is no answer.
-pub async fn between(
+pub async fn newest(
     link: &Link,
     keys: &ShardKeys,
     after: EntryId,
-    to: EntryId,
+    before: Option<EntryId>,
     count: usize,
 ) -> Result<Vec<Entry>, Error> {
-    let mut command = redis::cmd("XRANGE");
-    command.arg(&keys.stream).arg(format!("({after}")).arg(to.to_string());
-    command.arg("COUNT").arg(count);
-    take_entries(link.run(&command).await?, keys)
+    let mut command = redis::cmd("XREVRANGE");
+    let end = before.map_or_else(|| "+".to_owned(), |id| format!("({id}"));
+    command.arg(&keys.stream).arg(end).arg(format!("({after}")).arg("COUNT").arg(count);
+    let mut entries = take_entries(link.run(&command).await?, keys)?;
+    entries.reverse();
+    Ok(entries)
 }
 
 fn take_entries(list: Value, keys: &ShardKeys) -> Result<Vec<Entry>, Error> {

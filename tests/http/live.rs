@@ -110,16 +110,25 @@ fn many_readings_of_a_series_are_conflated_and_the_last_is_shown() {
 }
 
 #[test]
-fn what_is_not_committed_yet_is_pushed_to_who_comes_later() {
+fn what_is_not_committed_yet_is_pushed_to_who_subscribes_later() {
     let stage = Stage::start();
     // Somebody listens already, so that the common tail has passed the entry.
     let mut first = Browser::connect(&stage);
-    first.expect("status");
+    let from = first.expect("status")["position"].clone();
     stage.append(0, 1, &[("sensors/a/t", &value(1.0))]);
-    first.expect("sensor_update");
+    let passed = first.expect("sensor_update")["position"].clone();
     let mut second = Browser::connect(&stage);
-    second.expect("status");
-    assert_eq!(second.expect("sensor_update")["value"], 1.0);
+    let connected = second.expect("status")["position"].clone();
+    assert_ne!(connected, from, "who does not say what it wants is told what comes from here on");
+    second.say("subscribe", json!({"sensors": ["a"], "every": true}));
+    let status = second.expect("status");
+    assert_eq!((&status["message"], &status["position"]), (&json!("subscribed"), &from));
+    assert_eq!(second.expect("sensor_update")["position"], passed);
+    // What it was told already it is not told again.
+    second.say("subscribe", json!({"sensors": ["a", "b"]}));
+    assert_eq!(second.expect("status")["position"], from);
+    stage.append(0, 2, &[("sensors/a/t", &value(2.0))]);
+    assert_eq!(second.expect("sensor_update")["value"], 2.0);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use super::frame::Frame;
 use super::hub::{Action, ClientId, Counts, Hub, Notice};
 use super::listen::{Attention, Heard, ShardRound, follow};
 use super::listening::{Follow, Listening};
+use super::recent::Recently;
 use crate::serve::service::Service;
 use crate::stream::EntryId;
 
@@ -30,6 +31,7 @@ const ATTEND_PARTS: u32 = 20;
 /// Drives the hub until the room stops.
 pub(in crate::serve) async fn run(service: Arc<Service>, inbox: Inbox) {
     service.tasks.spawn(Committed::keep(service.clone()));
+    service.tasks.spawn(Recently::keep(service.clone()));
     let nothing = Attention { number: 0, every: Every::default(), apart: Hub::default().apart() };
     let (attention, wanted) = watch::channel(nothing);
     let follow: Follow = {

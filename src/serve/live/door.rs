@@ -10,6 +10,7 @@ use super::committed::Committed;
 use super::frame::Frame;
 use super::hub::ClientId;
 use super::member::Room;
+use super::recent::Recently;
 use super::stats;
 use super::subscription::{Addition, Entries};
 use crate::serve::quiet::Turned;
@@ -25,6 +26,7 @@ pub(in crate::serve) struct Door {
     /// Clients that ever came.
     came: AtomicU64,
     pub(super) committed: Committed,
+    pub(super) recently: Recently,
     pub(super) all_stats: AllStats,
 }
 
@@ -83,8 +85,14 @@ pub(super) struct Subscribe {
 impl Door {
     pub(in crate::serve) fn new() -> (Self, Inbox) {
         let (wishes, inbox) = mpsc::channel(WISHES_MAX);
-        let (committed, all_stats) = (Committed::new(), AllStats::default());
-        (Self { wishes, came: AtomicU64::new(0), committed, all_stats }, Inbox(inbox))
+        let door = Self {
+            wishes,
+            came: AtomicU64::new(0),
+            committed: Committed::new(),
+            recently: Recently::new(),
+            all_stats: AllStats::default(),
+        };
+        (door, Inbox(inbox))
     }
 
     /// A number for a new client.

@@ -9,6 +9,7 @@
 //! [`desk`], [`listen`] and [`seat`] connect them to the world.
 
 mod answers;
+mod awaited;
 mod behind;
 mod committed;
 mod conflate;
@@ -29,14 +30,15 @@ mod listening;
 mod member;
 mod missed;
 mod numbers;
-mod past;
 mod places;
 mod rate;
+mod recent;
 mod seat;
 mod shown;
 mod slots;
 mod stats;
 mod subscription;
+mod told;
 mod wish;
 
 pub(super) use desk::run;

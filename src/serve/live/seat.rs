@@ -12,7 +12,6 @@ use super::ending::Ending;
 use super::event;
 use super::frame::Frame;
 use super::hub::ClientId;
-use super::past::past;
 use super::subscription::{Addition, Entries, Subscription};
 use super::wish::Wish;
 use crate::serve::history::token;
@@ -35,8 +34,8 @@ pub(in crate::serve) struct Seat {
     service: Arc<Service>,
     id: ClientId,
     queue: mpsc::Receiver<Frame>,
-    /// Readings come together.
-    batch: bool,
+    /// What it said that it wants.
+    wanted: Subscription,
     /// Frames that ever came out of the queue.
     frames_ever: u64,
     /// Written, but not said to be.
@@ -63,21 +62,23 @@ impl Seat {
             service: service.clone(),
             id,
             queue,
-            batch: false,
+            wanted: Subscription::default(),
             frames_ever: 0,
             frames: 0,
             bytes: 0,
         })
     }
 
-    /// Begins as a client that has not subscribed to anything: it gets everything. The frames are
-    /// to be written at once.
+    /// Begins as a client that has not subscribed to anything: it gets everything from here on,
+    /// be it committed or not; history that reaches to here is for those who subscribe. The frames
+    /// are to be written at once.
     pub(in crate::serve) async fn enter(&mut self) -> Result<Vec<Frame>, Ending> {
         let (reply, answer) = oneshot::channel();
         let entering = async {
             self.service.door.tell(Command::Enter { id: self.id, reply }).await;
             let reached = answer.await.map_err(|_ended| Ending::Stopping)?;
-            self.begin(&reached, "connected", &Subscription::everything()).await
+            let generation = self.service.generation.name().await;
+            Ok(vec![event::begun("connected", &self.whole(&reached), &generation)])
         };
         in_time(&self.service, entering).await
     }
@@ -96,7 +97,6 @@ impl Seat {
                 Ok(vec![answers::sensor_data(&self.service, &sensor_id, hours).await])
             }
             Ok(Wish::Subscribe(addition)) => {
-                self.batch = addition.batch.unwrap_or(self.batch);
                 let service = self.service.clone();
                 in_time(&service, self.subscribe(addition)).await
             }
@@ -140,15 +140,17 @@ impl Seat {
     }
 
     async fn subscribe(&mut self, addition: Addition) -> Result<Vec<Frame>, Ending> {
-        // What the hub will say of too many entries, it says of all that the client has.
-        let wanted = Subscription::default().with(&addition).unwrap_or_default();
+        let wanted = self.wanted.with(&addition);
+        let news = self.wanted.news(&addition);
         let (reply, answer) = oneshot::channel();
         let asked = Subscribe { id: self.id, addition, reply };
         self.service.door.tell(Command::Subscribe(asked)).await;
         match answer.await.map_err(|_ended| Ending::Stopping)? {
             Ok((reached, obsolete)) => {
+                // What the hub grants, it grants of all that the client has.
+                self.wanted = wanted.unwrap_or_default();
                 self.drop_until(obsolete).await;
-                self.begin(&reached, "subscribed", &wanted).await
+                self.begin(&reached, &news).await
             }
             Err(refused) => Ok(vec![event::error(&format!("subscribe: {refused}"))]),
         }
@@ -168,6 +170,7 @@ impl Seat {
 
     /// What was on its way goes out before the answer, and nothing of it after.
     async fn unsubscribe(&mut self, entries: Entries) -> Result<Vec<Frame>, Ending> {
+        self.wanted = self.wanted.without(&entries);
         let (reply, answer) = oneshot::channel();
         self.service.door.tell(Command::Unsubscribe { id: self.id, entries, reply }).await;
         answer.await.map_err(|_ended| Ending::Stopping)?;
@@ -179,29 +182,27 @@ impl Seat {
 
     /// Says from where on the client is told everything it wants (design §8): from what the hub
     /// had told when it came in, as soon as that is committed, so that history reaches to it. When
-    /// the commits are far behind, from what is committed, with what the hub has passed since.
-    async fn begin(
-        &self,
-        reached: &Reached,
-        message: &str,
-        wanted: &Subscription,
-    ) -> Result<Vec<Frame>, Ending> {
+    /// the commits are far behind, from what is committed, with what the hub has passed since; of
+    /// what the client wanted before, it was told.
+    async fn begin(&self, reached: &Reached, news: &Subscription) -> Result<Vec<Frame>, Ending> {
         let service = &self.service;
         // Known after the client is: it is told of whatever reset comes later.
         let generation = service.generation.name().await;
+        let begun = |position: &str| event::begun("subscribed", position, &generation);
         if service.door.committed.until(reached, COMMIT_WAIT_MAX).await {
-            let keys = service.deps.shards.borrow().clone();
-            let whole = |entry| Position { entry, index: u32::MAX };
-            let positions: Vec<_> =
-                keys.iter().zip(&**reached).map(|(keys, at)| (keys.shard, whole(*at))).collect();
-            return Ok(vec![event::begun(message, &token(&positions), &generation)]);
+            return Ok(vec![begun(&self.whole(reached))]);
         }
-        let (position, frames) =
-            past(service, reached, wanted, self.batch).await.map_err(|error| {
-                tracing::debug!(%error, "a client cannot be shown its past");
-                Ending::TryAgain
-            })?;
-        Ok([vec![event::begun(message, &position, &generation)], frames].concat())
+        let recent = service.door.recently.until(reached).await;
+        let (position, frames) = recent.tell(reached, news, self.wanted.batch);
+        Ok([vec![begun(&position)], frames].concat())
+    }
+
+    /// The position behind these entries, whole.
+    fn whole(&self, reached: &Reached) -> String {
+        let keys = self.service.deps.shards.borrow().clone();
+        let whole = |entry| Position { entry, index: u32::MAX };
+        let positions = keys.iter().zip(&**reached).map(|(keys, at)| (keys.shard, whole(*at)));
+        token(&positions.collect::<Vec<_>>())
     }
 }
 
