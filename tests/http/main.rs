@@ -21,6 +21,8 @@ mod resources;
 #[cfg(feature = "socketio")]
 mod socketio;
 #[cfg(feature = "socketio")]
+mod socketio_bounds;
+#[cfg(feature = "socketio")]
 mod socketio_frames;
 mod stage;
 mod stream;

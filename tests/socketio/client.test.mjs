@@ -1,6 +1,7 @@
 /** The predecessor's clients, unchanged: `socket.io-client` over each of its transports. */
 
 import assert from 'node:assert/strict';
+import { request } from 'node:http';
 import { after, before, test } from 'node:test';
 import { TOKEN, listen, start, until } from './stage.mjs';
 
@@ -178,6 +179,35 @@ test('a large answer survives the change from polling to a WebSocket', async () 
     await client.heard('sensor_stats');
     client.close();
   }
+});
+
+/** A handshake over polling from one of this machine's addresses; its status. */
+function handshake(localAddress, headers = {}) {
+  const url = `${stage.url}/socket.io/?EIO=4&transport=polling`;
+  return new Promise((resolve, reject) => {
+    const asked = request(url, { localAddress, headers, agent: false }, (answer) => {
+      answer.resume().on('end', () => resolve(answer.statusCode));
+    });
+    asked.on('error', reject).end();
+  });
+}
+
+test('whoever knows no token keeps out nobody but itself', async () => {
+  const statuses = new Map();
+  for (let n = 0; n < 1100; n += 1) {
+    const status = await handshake('127.0.0.1');
+    statuses.set(status, (statuses.get(status) ?? 0) + 1);
+  }
+  assert.ok(statuses.get(503) > 0, 'its places are bounded');
+  assert.equal(await handshake('127.0.0.1'), 503);
+  assert.equal(await handshake('127.0.0.1', { authorization: `Bearer ${TOKEN}` }), 200);
+  assert.equal(await handshake('127.0.0.2'), 200);
+  for (const transports of TRANSPORTS) {
+    const client = listen(stage, { transports, auth: {}, query: { token: TOKEN } });
+    await client.heard('status');
+    client.close();
+  }
+  await until(async () => await handshake('127.0.0.1') === 200, 'there is room again', 20_000);
 });
 
 test('other namespaces are refused', async () => {

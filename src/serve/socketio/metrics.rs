@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use metrics::{Counter, counter, gauge};
 
-use crate::serve::metrics::{Held, Level};
+use crate::serve::metrics::Level;
 
 /// The folder's metrics.
 pub(super) struct Metrics {
     sessions: Arc<Level>,
-    /// Sessions that have not connected to `/` yet.
+    /// Sessions that have shown no good credential yet.
     waiting: Arc<Level>,
     refused: Counter,
 }
@@ -23,13 +23,16 @@ impl Metrics {
         }
     }
 
-    /// A session begins, as one that waits, unless there are so many already.
-    pub(super) fn begun(&self, most: u64, waiting_most: u64) -> Option<(Held, Held)> {
-        let session = Held::below(&self.sessions, most);
-        let held = session.zip(Held::below(&self.waiting, waiting_most));
-        if held.is_none() {
-            self.refused.increment(1);
-        }
-        held
+    pub(super) const fn sessions(&self) -> &Arc<Level> {
+        &self.sessions
+    }
+
+    pub(super) const fn waiting(&self) -> &Arc<Level> {
+        &self.waiting
+    }
+
+    /// A session was not begun, because there are so many already.
+    pub(super) fn refused(&self) {
+        self.refused.increment(1);
     }
 }

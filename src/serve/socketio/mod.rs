@@ -15,6 +15,7 @@ mod client;
 mod heard;
 mod metrics;
 mod mount;
+mod places;
 mod requests;
 mod session;
 mod transport;

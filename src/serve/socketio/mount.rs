@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::{Credentials, admit};
 use super::client;
-use super::metrics::Metrics;
+use super::places::Places;
 use super::session::Sessions;
 use super::transport::Transport;
 use super::window::EVENTS_MAX;
@@ -46,7 +46,7 @@ pub(in crate::serve) struct Mount {
     engine: SocketIoService<Nowhere>,
     io: SocketIo,
     pub(super) sessions: Arc<Sessions>,
-    pub(super) metrics: Metrics,
+    pub(super) places: Arc<Places>,
     /// Ends every WebSocket.
     pub(super) cut: CancellationToken,
 }
@@ -73,7 +73,7 @@ impl Mount {
             .with_parser(parser)
             .build_with_inner_svc(Nowhere);
         let sessions = Arc::default();
-        Self { engine, io, sessions, metrics: Metrics::new(), cut: CancellationToken::new() }
+        Self { engine, io, sessions, places: Places::new(), cut: CancellationToken::new() }
     }
 
     /// Passes a request on; what comes back is whole.

@@ -29,10 +29,6 @@ use crate::serve::router::{Reply, SOCKET_IO};
 use crate::serve::service::{Asked, Service};
 use crate::serve::socket::Socket;
 
-/// As many as there are WebSockets (design §10); a session that polls is no connection.
-const SESSIONS_MAX: u64 = 10_000;
-/// Of these, such as have shown no credential yet.
-const WAITING_MAX: u64 = 1_000;
 /// A body: events as they fit a WebSocket's message.
 const POST_BYTES_MAX: usize = EVENT_BYTES_MAX;
 /// The library ends its polling requests when the service stops; those it does not, end after.
@@ -179,15 +175,10 @@ fn transport(upgraded: Upgraded, holding: Holding) -> Option<Transport> {
 
 /// A session of whoever asks, who may show a credential later.
 async fn begin(service: &Arc<Service>, asked: &Asked, call: Call) -> Result<Arc<Session>, Fault> {
-    let unavailable = |outside| Fault::Unavailable { outside, inside: String::new() };
     if service.stop.is_cancelled() {
-        return Err(unavailable("the server is stopping"));
+        let outside = "the server is stopping";
+        return Err(Fault::Unavailable { outside, inside: String::new() });
     }
-    let mount = &service.socketio;
-    let held = mount
-        .metrics
-        .begun(SESSIONS_MAX, WAITING_MAX)
-        .ok_or_else(|| unavailable("as many Socket.IO sessions as may be are open"))?;
     let peer = asked.peer.ip().to_canonical();
     let presented = match presented(service, &asked.parts, call.token, peer).await {
         Ok(Identity::Anonymous) => Presented::Nothing,
@@ -196,6 +187,14 @@ async fn begin(service: &Arc<Service>, asked: &Asked, call: Call) -> Result<Arc<
         Err(Fault::Unauthorized) => Presented::Wrong,
         Err(fault) => return Err(fault),
     };
+    let mount = &service.socketio;
+    let place = mount.places.take()?;
+    // Only now: who is known takes no place of those who wait.
+    let waiting = match &presented {
+        Presented::Known(_) => None,
+        Presented::Nothing | Presented::Wrong => Some(mount.places.wait(peer)?),
+    };
+    let held = (place, waiting);
     Ok(mount.sessions.begin(peer, presented, held, mount.cut.child_token()))
 }
 

@@ -8,9 +8,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::heard::Heard;
+use super::places::{Place, WaitingPlace};
 use super::window::Window;
 use crate::serve::auth::Identity;
-use crate::serve::metrics::Held;
 
 /// What the handshake brought for a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +45,8 @@ pub(super) struct Session {
     id: OnceLock<Box<str>>,
     sessions: Arc<Sessions>,
     /// Given up when the client is let in.
-    waiting: Mutex<Option<Held>>,
-    _held: Held,
+    waiting: Mutex<Option<WaitingPlace>>,
+    _place: Place,
 }
 
 /// The sessions whose id is known.
@@ -57,12 +57,12 @@ pub(super) struct Sessions {
 
 impl Sessions {
     /// A session of whom the peer claims to be; `held` is its place among all, and among those
-    /// that wait.
+    /// that wait, if it does.
     pub(super) fn begin(
         self: &Arc<Self>,
         peer: IpAddr,
         presented: Presented,
-        held: (Held, Held),
+        held: (Place, Option<WaitingPlace>),
         cut: CancellationToken,
     ) -> Arc<Session> {
         Arc::new(Session {
@@ -73,8 +73,8 @@ impl Sessions {
             incoming: Mutex::default(),
             id: OnceLock::new(),
             sessions: self.clone(),
-            waiting: Mutex::new(Some(held.1)),
-            _held: held.0,
+            waiting: Mutex::new(held.1),
+            _place: held.0,
         })
     }
 
