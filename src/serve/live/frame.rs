@@ -1,7 +1,13 @@
 //! An event on its way to clients: encoded once, shared by all that get it.
 
+use std::sync::Arc;
+#[cfg(feature = "socketio")]
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use serde::Serialize;
+#[cfg(feature = "socketio")]
+use serde_json::value::RawValue;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
@@ -9,14 +15,29 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 const HEADER_BYTES_MAX: usize = 10;
 
 /// An encoded event; clones share the bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::serve) struct Frame {
+#[derive(Clone, Debug)]
+pub(in crate::serve) struct Frame(Arc<Encoded>);
+
+#[derive(Debug)]
+struct Encoded {
     event: &'static str,
     /// A whole WebSocket frame: header and text.
     wire: Bytes,
     /// Where the text begins.
     header_bytes: usize,
+    /// The data for Socket.IO, from the first of its clients on that gets the frame.
+    #[cfg(feature = "socketio")]
+    raw: OnceLock<Box<RawValue>>,
 }
+
+impl PartialEq for Frame {
+    /// The rest follows from the wire.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.wire == other.0.wire
+    }
+}
+
+impl Eq for Frame {}
 
 /// `{"event":"…","data":…}`.
 #[derive(Serialize)]
@@ -35,35 +56,49 @@ impl Frame {
         header.format(text.len() as u64, &mut wire).expect("a vector takes every header");
         let header_bytes = wire.len();
         wire.extend_from_slice(&text);
-        Self { event, wire: wire.into(), header_bytes }
+        Self(Arc::new(Encoded {
+            event,
+            wire: wire.into(),
+            header_bytes,
+            #[cfg(feature = "socketio")]
+            raw: OnceLock::new(),
+        }))
     }
 
     /// The name of the event.
-    pub(in crate::serve) const fn event(&self) -> &'static str {
-        self.event
+    pub(in crate::serve) fn event(&self) -> &'static str {
+        self.0.event
     }
 
     /// The whole event as JSON.
     #[expect(clippy::expect_used, reason = "serde_json writes UTF-8")]
     pub(in crate::serve) fn text(&self) -> &str {
-        std::str::from_utf8(&self.wire[self.header_bytes..]).expect("JSON is UTF-8")
+        std::str::from_utf8(&self.0.wire[self.0.header_bytes..]).expect("JSON is UTF-8")
     }
 
     /// Its `data` as JSON.
     pub(in crate::serve) fn data(&self) -> &str {
-        let before = r#"{"event":"","data":"#.len() + self.event.len();
+        let before = r#"{"event":"","data":"#.len() + self.0.event.len();
         let text = self.text();
         &text[before..text.len() - 1]
     }
 
+    /// Its `data` as a value that serde writes as it is. It is read as JSON once, for all clients.
+    #[cfg(feature = "socketio")]
+    #[expect(clippy::expect_used, reason = "frames are made of JSON")]
+    pub(in crate::serve) fn raw(&self) -> &RawValue {
+        let read = || RawValue::from_string(self.data().to_owned()).expect("data is JSON");
+        self.0.raw.get_or_init(read)
+    }
+
     /// A whole WebSocket text frame of a server, which is not masked (RFC 6455 §5.1).
-    pub(in crate::serve) const fn wire(&self) -> &Bytes {
-        &self.wire
+    pub(in crate::serve) fn wire(&self) -> &Bytes {
+        &self.0.wire
     }
 
     /// How many bytes that are.
     pub(in crate::serve) fn len(&self) -> usize {
-        self.wire.len()
+        self.0.wire.len()
     }
 }
 
@@ -82,6 +117,15 @@ mod tests {
             assert_eq!(frame.data(), data.to_string());
             assert_eq!(frame.text(), format!(r#"{{"event":"status","data":{data}}}"#));
         }
+    }
+
+    #[cfg(feature = "socketio")]
+    #[test]
+    fn all_clients_of_socket_io_share_what_was_read_once() {
+        let frame = Frame::new("status", &json!({"x": [1, "ü"]}));
+        let other = frame.clone();
+        assert_eq!(frame.raw().get(), frame.data());
+        assert!(std::ptr::eq(frame.raw(), other.raw()));
     }
 
     #[test]

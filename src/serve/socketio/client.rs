@@ -4,7 +4,6 @@ use std::future::{Ready, ready};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use serde_json::value::RawValue;
 use socketioxide::extract::{AckSender, SocketRef};
 use socketioxide::{SendError, SocketError};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
@@ -160,19 +159,14 @@ impl Client<'_> {
             }
         }
         self.session.window.put(frame.len());
-        sent(self.socket.emit(frame.event(), json(frame)))
+        sent(self.socket.emit(frame.event(), frame.raw()))
     }
 }
 
 /// The answer to a client's callback does not go through the window: it has no more of them on
 /// their way than it may send events.
 fn acknowledge(ack: AckSender, frame: &Frame) -> Result<(), Ending> {
-    sent(ack.send(json(frame)))
-}
-
-#[expect(clippy::expect_used, reason = "frames are made of JSON")]
-fn json(frame: &Frame) -> &RawValue {
-    serde_json::from_str(frame.data()).expect("the data of a frame is JSON")
+    sent(ack.send(frame.raw()))
 }
 
 fn sent(result: Result<(), SendError>) -> Result<(), Ending> {
