@@ -37,7 +37,8 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// What is sent from now on is live. It stays so: nothing else is asked for behind it.
+    /// What is sent from now on is live. It stays so, also for what a client that polls asks for
+    /// behind it over the same connection.
     pub(super) fn carry_live(&self, still_max: Duration) {
         self.still_max.get_or_init(|| still_max);
     }

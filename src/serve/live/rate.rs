@@ -2,7 +2,8 @@
 
 use tokio::time::Instant;
 
-const EVENTS_PER_SECOND: f64 = 20.0;
+/// What a client may say.
+pub(in crate::serve) const EVENTS_PER_SECOND: f64 = 20.0;
 /// Of pings and pongs, which cost little but an answer: no client needs more than a few. A guess.
 const CONTROLS_PER_SECOND: f64 = 100.0;
 

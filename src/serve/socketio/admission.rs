@@ -71,6 +71,6 @@ pub(super) async fn admit(
         },
     };
     session.is_named(socket.id.as_str());
-    session.is_admitted(listen(&socket, identity));
+    session.is_admitted(listen(&socket, &session, identity));
     Ok(())
 }

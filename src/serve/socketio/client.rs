@@ -4,6 +4,7 @@ use std::future::{Ready, ready};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use serde_json::json;
 use socketioxide::extract::{AckSender, SocketRef};
 use socketioxide::{SendError, SocketError};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
@@ -54,26 +55,32 @@ async fn talk(service: Arc<Service>, socket: SocketRef, session: Arc<Session>, i
 /// connection ends does.
 async fn end(service: &Arc<Service>, socket: SocketRef, session: &Session, ending: Ending) {
     let id = socket.id;
-    match ending {
+    let said = session.refusal().map(|refusal| refusal.said.as_str());
+    let (said, may_return) = match ending {
         // The whole mount says goodbye.
         Ending::Stopping => return,
-        Ending::SignedOut | Ending::TooMany => {
-            let said = serde_json::json!({ "message": ending.name() });
-            let said = socket.emit("error", &said).is_ok() && socket.disconnect().is_ok();
-            tracing::trace!(said, reason = ending.name(), "a client was sent away");
-        }
-        Ending::Left
-        | Ending::Protocol
-        | Ending::NotText
-        | Ending::NotUtf8
-        | Ending::TooLarge
-        | Ending::TryAgain
-        | Ending::Slow
-        | Ending::Silent => {}
+        Ending::TooMany | Ending::TooLarge | Ending::NotText => (said, false),
+        Ending::SignedOut => (Some("the session has ended; sign in again"), false),
+        Ending::TryAgain => (Some("Redis does not answer; connect again later"), true),
+        Ending::Slow => (Some("too little was taken for ten seconds"), true),
+        // Nobody is there, or nobody understands.
+        Ending::Left | Ending::Protocol | Ending::NotUtf8 | Ending::Silent => (None, true),
+    };
+    if let Some(said) = said {
+        let error = json!({ "message": said, "reason": ending.name() });
+        let told = socket.emit("error", &error).is_ok();
+        let told = told && (may_return || socket.disconnect().is_ok());
+        tracing::trace!(told, reason = ending.name(), "a client was sent away");
     }
     sleep(CLOSE_WAIT_MAX).await;
     session.cut.cancel();
     requests::close(service, id.as_str()).await;
+}
+
+/// Ends when the client has said what it may not.
+async fn refused(session: &Session) -> Ending {
+    session.refused.cancelled().await;
+    session.refusal().map_or(Ending::Protocol, |refusal| refusal.ending)
 }
 
 /// There is no good end, only reasons.
@@ -98,7 +105,7 @@ impl Client<'_> {
             tokio::select! {
                 () = stop.cancelled() => return Err(Ending::Stopping),
                 () = self.incoming.gone.cancelled() => return Err(Ending::Left),
-                () = self.incoming.flooded.cancelled() => return Err(Ending::TooMany),
+                ending = refused(self.session) => return Err(ending),
                 heard = self.incoming.heard.recv() => match heard {
                     Some(heard) => Box::pin(self.grant(heard)).await?,
                     None => return Err(Ending::Left),
@@ -155,6 +162,7 @@ impl Client<'_> {
                 () = self.session.window.room() => {}
                 () = self.service.stop.cancelled() => return Err(Ending::Stopping),
                 () = self.incoming.gone.cancelled() => return Err(Ending::Left),
+                ending = refused(self.session) => return Err(ending),
                 () = sleep(WRITE_WAIT_MAX) => return Err(Ending::Slow),
             }
         }

@@ -1,7 +1,9 @@
 //! What a client says, taken out of the library's hands in the order of its arrival.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -10,12 +12,15 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::session::Incoming;
+use super::session::{Incoming, Refusal, Session};
 use crate::serve::auth::Identity;
-use crate::serve::live::{Rate, Wish};
+use crate::serve::live::{EVENTS_PER_SECOND, Ending, Rate, Wish};
 
 /// Events that wait while the client's own answers wait; more are too many anyway.
 const HEARD_MAX: usize = 32;
+/// What is remembered of when events came: more than ever come before one is too many, which is
+/// all that may come at once and all that may come within the second.
+const TIMES_MAX: usize = 64;
 
 /// One event.
 pub(super) struct Heard {
@@ -28,16 +33,21 @@ pub(super) struct Heard {
 ///
 /// The library runs the body of a handler as a task of its own, and tasks may overtake each other.
 /// Everything is done before that, in the handler's call; the task has nothing left to do.
-pub(super) fn listen(socket: &SocketRef, identity: Identity) -> Incoming {
+pub(super) fn listen(socket: &SocketRef, session: &Arc<Session>, identity: Identity) -> Incoming {
     let (sender, heard) = mpsc::channel(HEARD_MAX);
-    let (gone, flooded) = (CancellationToken::new(), CancellationToken::new());
-    let rate = std::sync::Arc::new(Mutex::new(Rate::of_events()));
-    let too_many = flooded.clone();
+    let gone = CancellationToken::new();
+    let flow = Arc::new(Mutex::new(Flow::new()));
+    let session = session.clone();
     let hear = move |event: Event, data: TryData<Arguments>, ack: AckSender| {
-        let within = rate.lock().unwrap_or_else(PoisonError::into_inner).takes(Instant::now());
-        let wish = wish(&event.0, data.0);
-        if !within || sender.try_send(Heard { wish, ack }).is_err() {
-            too_many.cancel();
+        let taken = flow.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+        let taken = taken.and_then(|()| {
+            let heard = Heard { wish: wish(&event.0, data.0), ack };
+            sender.try_send(heard).map_err(|_full| {
+                format!("{} events wait for an answer; allowed: {HEARD_MAX}", HEARD_MAX + 1)
+            })
+        });
+        if let Err(said) = taken {
+            session.refuse(Refusal { ending: Ending::TooMany, said });
         }
         std::future::ready(())
     };
@@ -47,7 +57,33 @@ pub(super) fn listen(socket: &SocketRef, identity: Identity) -> Incoming {
         left.cancel();
         std::future::ready(())
     });
-    Incoming { identity, heard, gone, flooded }
+    Incoming { identity, heard, gone }
+}
+
+/// How many events come, and when the last of them did.
+struct Flow {
+    rate: Rate,
+    times: VecDeque<Instant>,
+}
+
+impl Flow {
+    fn new() -> Self {
+        Self { rate: Rate::of_events(), times: VecDeque::new() }
+    }
+
+    /// Takes one more; else the sentence that the client is sent away with.
+    fn take(&mut self, now: Instant) -> Result<(), String> {
+        let is_old = |time: &Instant| now - *time >= Duration::from_secs(1);
+        while self.times.front().is_some_and(is_old) || self.times.len() >= TIMES_MAX {
+            self.times.pop_front();
+        }
+        self.times.push_back(now);
+        if self.rate.takes(now) {
+            return Ok(());
+        }
+        let events = self.times.len();
+        Err(format!("{events} events came within a second; allowed: {EVENTS_PER_SECOND}"))
+    }
 }
 
 fn wish<E: fmt::Display>(event: &str, data: Result<Arguments, E>) -> Result<Wish, String> {
@@ -78,5 +114,26 @@ impl<'de> Visitor<'de> for ArgumentsVisitor {
         let data = rest.next_element()?;
         while rest.next_element::<serde::de::IgnoredAny>()?.is_some() {}
         Ok(Arguments(data))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_too_many_is_told_how_many_came_in_a_second() {
+        let check = |pause_ms: u64, said: &str| {
+            let (mut flow, mut now) = (Flow::new(), Instant::now());
+            let refused = (0..1000).find_map(|_| {
+                now += Duration::from_millis(pause_ms);
+                flow.take(now).err()
+            });
+            assert_eq!(refused.as_deref().unwrap_or("none"), said, "every {pause_ms} ms");
+        };
+        check(0, "21 events came within a second; allowed: 20");
+        check(20, "33 events came within a second; allowed: 20");
+        check(40, "25 events came within a second; allowed: 20");
+        check(50, "none");
     }
 }

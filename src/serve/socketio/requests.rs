@@ -17,8 +17,9 @@ use serde_json::{Map, Value};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::sleep;
 
+use super::guard::{judge_body, too_large};
 use super::mount::EVENT_BYTES_MAX;
-use super::session::{Presented, Session};
+use super::session::{Presented, Refusal, Session};
 use super::transport::{Holding, Transport, events_in};
 use crate::serve::answer::Answer;
 use crate::serve::auth::Identity;
@@ -27,12 +28,14 @@ use crate::serve::error::Fault;
 use crate::serve::http::websocket::handshake;
 use crate::serve::router::{Reply, SOCKET_IO};
 use crate::serve::service::{Asked, Service};
-use crate::serve::socket::Socket;
+use crate::serve::socket::{Line, Socket};
 
 /// A body: events as they fit a WebSocket's message.
 const POST_BYTES_MAX: usize = EVENT_BYTES_MAX;
 /// The library ends its polling requests when the service stops; those it does not, end after.
 const STOP_WAIT_MAX: Duration = Duration::from_millis(500);
+/// A refused client has taken its last packets by then, and is cut off. A guess.
+const REFUSAL_WAIT_MAX: Duration = Duration::from_secs(1);
 /// The id of a session: 96 bits in base64.
 const ID_BYTES: usize = 16;
 
@@ -52,7 +55,7 @@ pub(in crate::serve) fn get(service: &Arc<Service>, asked: Asked) -> Reply<'_> {
         let call = Call::read(&asked)?;
         match (call.is_websocket, &call.id) {
             (true, _) => websocket(service, asked, call).await,
-            (false, Some(id)) => poll(service, id).await,
+            (false, Some(id)) => poll(service, &asked, id).await,
             (false, None) => open(service, &asked, call).await,
         }
     })
@@ -64,10 +67,48 @@ pub(in crate::serve) fn post(service: &Arc<Service>, asked: Asked) -> Reply<'_> 
         let Call { is_websocket: false, id: Some(id), .. } = Call::read(&asked)? else {
             return Err(bad("a POST belongs to a session that polls"));
         };
-        known(service, &id)?;
-        let body = asked.body_within(POST_BYTES_MAX).await?;
+        let session = known(service, &id)?;
+        if session.refusal().is_some() {
+            farewell(service, &session).await;
+            return Err(unknown());
+        }
+        let announced = asked.parts.headers.get(header::CONTENT_LENGTH);
+        let announced = announced.and_then(|bytes| bytes.to_str().ok()?.parse().ok());
+        let body = match asked.body_within(POST_BYTES_MAX).await {
+            Err(fault @ Fault::BodyTooLarge(_)) => {
+                let bytes = announced.unwrap_or(POST_BYTES_MAX as u64 + 1);
+                let refusal = too_large("a request", bytes);
+                return Err(refuse(service, &session, refusal, fault).await);
+            }
+            body => body?,
+        };
+        if let Err(refusal) = judge_body(&body) {
+            let fault = Fault::BadRequest(refusal.said.clone());
+            return Err(refuse(service, &session, refusal, fault).await);
+        }
         Ok(answer(pass(service, request(Method::POST, &uri(false, Some(&id))?, body)).await?))
     })
+}
+
+async fn refuse(
+    service: &Arc<Service>,
+    session: &Session,
+    refusal: Refusal,
+    fault: Fault,
+) -> Fault {
+    session.refuse(refusal);
+    farewell(service, session).await;
+    fault
+}
+
+/// Lets a client hear why it is sent away, in the answer to its other request: it gives that up as
+/// soon as this one is answered with a fault.
+async fn farewell(service: &Arc<Service>, session: &Session) {
+    tokio::select! {
+        () = session.cut.cancelled() => {}
+        () = service.stop.cancelled() => {}
+        () = sleep(REFUSAL_WAIT_MAX) => {}
+    }
 }
 
 /// Ends a session that polls; one that has a WebSocket is not concerned.
@@ -131,8 +172,12 @@ fn opening(packet: &[u8]) -> Option<(String, Bytes)> {
     Some((id, packet.into()))
 }
 
-async fn poll(service: &Arc<Service>, id: &str) -> Result<Answer, Fault> {
+async fn poll(service: &Arc<Service>, asked: &Asked, id: &str) -> Result<Answer, Fault> {
     let session = known(service, id)?;
+    // What is polled has left the window, and a client may poll over other connections meanwhile.
+    if let Some(line) = asked.parts.extensions.get::<Arc<Line>>() {
+        line.carry_live(service.config.patience.still_max);
+    }
     let request = request(Method::GET, &uri(false, Some(id))?, Bytes::new());
     let polled = pass(service, request).await?;
     session.window.left(events_in(polled.body()));

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio::sync::mpsc;
@@ -11,6 +12,7 @@ use super::heard::Heard;
 use super::places::{Place, WaitingPlace};
 use super::window::Window;
 use crate::serve::auth::Identity;
+use crate::serve::live::Ending;
 
 /// What the handshake brought for a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,14 +25,20 @@ pub(super) enum Presented {
     Wrong,
 }
 
+/// Why a client is sent away.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) ending: Ending,
+    /// A sentence for the client: the thing, its value, and what is allowed.
+    pub(super) said: String,
+}
+
 /// What a client says, once it is let in.
 pub(super) struct Incoming {
     pub(super) identity: Identity,
     pub(super) heard: mpsc::Receiver<Heard>,
     /// The client has left `/`.
     pub(super) gone: CancellationToken,
-    /// The client says more than it may.
-    pub(super) flooded: CancellationToken,
 }
 
 /// One session. The library keeps it with the request that began it, so it ends with that.
@@ -40,6 +48,10 @@ pub(super) struct Session {
     pub(super) window: Window,
     /// Ends its WebSocket, if it has one.
     pub(super) cut: CancellationToken,
+    /// The client says what it may not.
+    pub(super) refused: CancellationToken,
+    refusal: OnceLock<Refusal>,
+    is_admitted: AtomicBool,
     /// From the moment it is let in until somebody listens.
     incoming: Mutex<Option<Incoming>>,
     id: OnceLock<Box<str>>,
@@ -70,6 +82,9 @@ impl Sessions {
             presented,
             window: Window::default(),
             cut,
+            refused: CancellationToken::new(),
+            refusal: OnceLock::new(),
+            is_admitted: AtomicBool::new(false),
             incoming: Mutex::default(),
             id: OnceLock::new(),
             sessions: self.clone(),
@@ -95,8 +110,22 @@ impl Session {
 
     /// The client is let in.
     pub(super) fn is_admitted(&self, incoming: Incoming) {
+        self.is_admitted.store(true, Ordering::Release);
         locked(&self.waiting).take();
         *locked(&self.incoming) = Some(incoming);
+    }
+
+    /// The client is sent away; the first reason counts. Until it is let in nobody can tell it.
+    pub(super) fn refuse(&self, refusal: Refusal) {
+        self.refusal.get_or_init(|| refusal);
+        self.refused.cancel();
+        if !self.is_admitted.load(Ordering::Acquire) {
+            self.cut.cancel();
+        }
+    }
+
+    pub(super) fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.get()
     }
 
     /// What the client says; nobody else gets it.

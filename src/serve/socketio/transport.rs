@@ -1,19 +1,22 @@
-//! A WebSocket as the library sees it: bytes in, bytes out, and on their way out the events are
-//! counted; it can be cut off, and it holds the connection's place.
+//! A WebSocket as the library sees it: bytes in, bytes out. On their way in the events are judged,
+//! on their way out they are counted. It can be cut off, and it holds the connection's place.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::guard::Guard;
 use super::session::Session;
+use crate::serve::socket::LIVE_BYTES;
 
 /// What an event begins with: a message of engine.io, an event of Socket.IO.
 const EVENT: [u8; 2] = *b"42";
@@ -33,6 +36,8 @@ pub(super) struct Transport {
     /// What came in behind the handshake.
     read_first: Bytes,
     counter: EventCounter,
+    /// Gone when the client is refused.
+    guard: Option<Guard>,
     /// Reading and writing are done by two tasks, and each must be woken.
     cut_while_reading: Pin<Box<WaitForCancellationFutureOwned>>,
     cut_while_writing: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -43,17 +48,41 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn new(io: TcpStream, read_first: Bytes, holding: Holding) -> Self {
+        // Without it the connection works too, only with more memory.
+        if let Err(error) = sockopt::set_socket_send_buffer_size(&io, LIVE_BYTES) {
+            tracing::debug!(%error, "a socket option was refused");
+        }
         let cut = || Box::pin(holding.session.cut.clone().cancelled_owned());
         Self {
             io,
             read_first,
             counter: EventCounter::default(),
+            guard: Some(Guard::default()),
             cut_while_reading: cut(),
             cut_while_writing: cut(),
             session: holding.session,
             _place: holding.place,
             _tracked: holding.tracked,
         }
+    }
+
+    /// Whether there is something for the library in what was read last. Once the client is
+    /// refused there is not, but its connection is read on until it is cut: else it would be reset,
+    /// and the client would not hear why.
+    fn judge(&mut self, buffer: &mut ReadBuf<'_>, before: usize) -> bool {
+        let passed = match &mut self.guard {
+            None => 0,
+            Some(guard) => match guard.pass(&buffer.filled()[before..]) {
+                Ok(()) => return true,
+                Err((passed, refusal)) => {
+                    self.session.refuse(refusal);
+                    self.guard = None;
+                    passed
+                }
+            },
+        };
+        buffer.set_filled(before + passed);
+        passed > 0
     }
 
     fn is_cut_while_writing(&mut self, context: &mut Context<'_>) -> bool {
@@ -73,10 +102,20 @@ impl AsyncRead for Transport {
         }
         if this.read_first.has_remaining() {
             let bytes = this.read_first.len().min(buffer.remaining());
+            let before = buffer.filled().len();
             buffer.put_slice(&this.read_first.split_to(bytes));
-            return Poll::Ready(Ok(()));
+            if this.judge(buffer, before) {
+                return Poll::Ready(Ok(()));
+            }
         }
-        Pin::new(&mut this.io).poll_read(context, buffer)
+        loop {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut this.io).poll_read(context, buffer))?;
+            let has_ended = buffer.filled().len() == before;
+            if has_ended || this.judge(buffer, before) {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }
 
@@ -164,44 +203,5 @@ fn payload_bytes(header: &[u8]) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio_tungstenite::tungstenite::protocol::frame::Frame;
-    use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
-
-    fn frame(text: &str) -> Vec<u8> {
-        let frame = Frame::message(text.to_owned(), OpCode::Data(Data::Text), true);
-        let mut bytes = Vec::new();
-        frame.format(&mut bytes).unwrap();
-        bytes
-    }
-
-    #[test]
-    fn events_are_counted_wherever_the_bytes_break() {
-        let texts = [
-            String::new(),
-            "2".to_owned(),
-            "4".to_owned(),
-            "42".to_owned(),
-            "43[]".to_owned(),
-            "442".to_owned(),
-            format!("42{}", "x".repeat(200)),
-            format!("42{}", "x".repeat(70_000)),
-            "24".to_owned(),
-            r#"42["a",1]"#.to_owned(),
-        ];
-        let bytes: Vec<u8> = texts.iter().flat_map(|text| frame(text)).collect();
-        for step in [1, 2, 3, 7, 1000, bytes.len()] {
-            let mut counter = EventCounter::default();
-            let events: usize = bytes.chunks(step).map(|chunk| counter.count(chunk)).sum();
-            assert_eq!(events, 4, "in steps of {step}");
-        }
-    }
-
-    #[test]
-    fn events_are_counted_in_answers_to_polling_requests() {
-        assert_eq!(events_in(b""), 0);
-        assert_eq!(events_in(b"2"), 0);
-        assert_eq!(events_in(b"42[\"a\"]\x1e2\x1e43[]\x1e42[\"b\"]"), 2);
-    }
-}
+#[path = "transport_tests.rs"]
+mod tests;
