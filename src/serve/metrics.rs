@@ -21,6 +21,11 @@ pub(super) struct Metrics {
     conflated: Counter,
     without_slot: Counter,
     behind: Counter,
+    crowded: Counter,
+    subscriptions_refused: Counter,
+    /// Series × different subscriptions.
+    listeners: Gauge,
+    queued_bytes: Gauge,
     connections: Arc<Level>,
     pub(super) clients: Clients,
     /// Files that are being sent.
@@ -52,6 +57,10 @@ impl Metrics {
             conflated: counter!("streamgauge_live_readings_conflated_total"),
             without_slot: counter!("streamgauge_live_readings_without_slot_total"),
             behind: counter!("streamgauge_live_clients_behind_total"),
+            crowded: counter!("streamgauge_live_clients_crowded_total"),
+            subscriptions_refused: counter!("streamgauge_live_subscriptions_refused_total"),
+            listeners: gauge!("streamgauge_live_listeners"),
+            queued_bytes: gauge!("streamgauge_live_queued_bytes"),
             connections: level(gauge!("streamgauge_http_connections")),
             clients: Clients::new(),
             files: level(gauge!("streamgauge_http_files")),
@@ -84,6 +93,15 @@ impl Metrics {
         self.conflated.increment(now.conflated - before.conflated);
         self.without_slot.increment(now.without_slot - before.without_slot);
         self.behind.increment(now.behind - before.behind);
+        self.crowded.increment(now.crowded - before.crowded);
+        self.subscriptions_refused.increment(now.refused - before.refused);
+    }
+
+    /// What the hub holds for all clients together.
+    #[expect(clippy::cast_precision_loss, reason = "both stay below 2^53")]
+    pub(super) fn hub_holds(&self, listeners: usize, queued_bytes: usize) {
+        self.listeners.set(listeners as f64);
+        self.queued_bytes.set(queued_bytes as f64);
     }
 
     pub(super) fn accept_failed(&self) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::frame::Frame;
 use super::group::READINGS_PER_FRAME;
-use super::missed::{Item, Missed};
+use super::missed::{Item, Key, Missed};
 use super::shown::Shown;
 use super::subscription::Subscription;
 
@@ -30,6 +30,8 @@ pub(super) struct Behind {
     kept: Missed,
     /// It is told how many readings were replaced.
     pub(super) counts: bool,
+    /// What it brought was too much: it is told nothing more, and closed.
+    pub(super) is_given_up: bool,
     /// When frames left its queue last.
     pub(super) progress_at: Duration,
 }
@@ -52,6 +54,7 @@ impl Behind {
             known: 0,
             kept: Missed::default(),
             counts,
+            is_given_up: false,
             progress_at: now,
         }
     }
@@ -88,9 +91,29 @@ impl Behind {
         self.counts |= counts;
     }
 
-    /// What it brought.
-    pub(super) const fn kept(&mut self) -> &mut Missed {
-        &mut self.kept
+    /// How many items it brought.
+    pub(super) fn kept(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Forgets what it brought of a slot that is of no series any more; how many items that are.
+    pub(super) fn forget_slot(&mut self, slot: u32) -> usize {
+        let before = self.kept.len();
+        self.kept.remove(&Key::Reading(slot));
+        before - self.kept.len()
+    }
+
+    /// Forgets all readings that it brought; how many items that are.
+    pub(super) fn forget_readings(&mut self) -> usize {
+        let before = self.kept.len();
+        self.kept.clear_readings();
+        before - self.kept.len()
+    }
+
+    /// What it brought is too much; how many items that are.
+    pub(super) fn give_up(&mut self) -> usize {
+        self.is_given_up = true;
+        std::mem::take(&mut self.kept).len()
     }
 
     /// Whether it has been told everything.

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -134,8 +135,7 @@ impl Desk {
             }
             Command::Subscribe(asked) => self.subscribe_when_attentive(asked),
             Command::Unsubscribe { id, entries, reply } => {
-                self.hub.unsubscribe(id, &entries);
-                let _gone = reply.send(());
+                let _gone = reply.send(self.hub.unsubscribe(id, &entries));
             }
             Command::Sent { id, frames, bytes } => {
                 self.hub.sent(id, (frames, bytes), now, &mut actions);
@@ -305,10 +305,15 @@ impl Desk {
         for action in actions {
             match action {
                 Action::Send(id, frame) => {
-                    // The hub never sends more than the channel takes; a channel that is closed
-                    // belongs to a client whose `Leave` is on its way.
-                    if let Some(queue) = self.queues.get(&id) {
-                        let _gone = queue.try_send(frame);
+                    if let Some(queue) = self.queues.get(&id)
+                        && let Err(TrySendError::Full(_)) = queue.try_send(frame)
+                    {
+                        // The hub never sends more than the channel takes. If it ever did, the
+                        // client is let go rather than told less than the hub believes. A channel
+                        // that is closed belongs to a client whose `Leave` is on its way.
+                        debug_assert!(false, "the queue of {id:?} is full");
+                        tracing::error!(client = id.0, "a live client's queue was full");
+                        self.queues.remove(&id);
                     }
                 }
                 // The client sees its queue end, and closes as slow.
@@ -322,6 +327,8 @@ impl Desk {
         }
         let counts = self.hub.counts();
         self.service.metrics.hub(&self.told, &counts);
+        let load = self.hub.load();
+        self.service.metrics.hub_holds(load.listeners, load.queued_bytes);
         self.told = counts;
     }
 

@@ -111,7 +111,7 @@ impl Stage {
         let entries = Entries::parse(vec![entry.to_owned()]).unwrap();
         let (reply, answer) = oneshot::channel();
         self.service.door.tell(Command::Unsubscribe { id: A, entries, reply }).await;
-        soon(answer).await.expect("it is answered");
+        soon(answer).await.expect("it is answered").expect("it is granted");
     }
 
     async fn tail(&mut self) -> Fake {

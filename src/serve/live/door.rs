@@ -52,11 +52,11 @@ pub(super) enum Command {
     },
     /// It wants these entries too. It is answered when the tail knows that.
     Subscribe(Subscribe),
-    /// It wants these no more; what comes after the answer is without them.
+    /// It wants these no more; what comes after the answer is without them, or why not.
     Unsubscribe {
         id: ClientId,
         entries: Entries,
-        reply: oneshot::Sender<()>,
+        reply: oneshot::Sender<Result<(), String>>,
     },
     /// Frames have left its queue.
     Sent {
@@ -78,7 +78,8 @@ pub(super) enum Command {
 pub(super) struct Subscribe {
     pub(super) id: ClientId,
     pub(super) addition: Addition,
-    /// From where on it is told what it wants, and how many of its frames are of before.
+    /// From where on it is told what it wants, and how many of its frames are of before; or why
+    /// not.
     pub(super) reply: oneshot::Sender<Result<(Reached, u64), String>>,
 }
 

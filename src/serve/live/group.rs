@@ -12,6 +12,7 @@ use super::event;
 use super::frame::Frame;
 use super::hub::{Action, ClientId};
 use super::lane::Lane;
+use super::load::Load;
 use super::member::{Member, Room, Stats};
 use super::missed::{Item, Key, Missed};
 use super::shown::Shown;
@@ -27,6 +28,9 @@ pub(super) struct Telling<'a> {
     pub(super) actions: &'a mut Vec<Action>,
     /// Who fell behind.
     pub(super) fell_behind: &'a mut Vec<ClientId>,
+    pub(super) load: &'a mut Load,
+    /// How many of them had room, had all queues together not held too much.
+    pub(super) crowded: u64,
 }
 
 /// The clients with one and the same subscription.
@@ -37,6 +41,8 @@ pub(super) struct Group {
     pub(super) born: u64,
     pub(super) lanes: Vec<Lane>,
     pub(super) members: Vec<Member>,
+    /// How many series it wants of those that were heard.
+    pub(super) series: usize,
     /// The slots that have a listener of this group; some may have been given up since.
     pub(super) slots: Vec<u32>,
     missed: Missed,
@@ -57,6 +63,7 @@ impl Group {
             subscription,
             born,
             members: Vec::new(),
+            series: 0,
             slots: Vec::new(),
             missed: Missed::default(),
             behind: 0,
@@ -124,9 +131,10 @@ impl Group {
             if member.behind.is_some() {
                 continue;
             }
-            if member.has_room() {
-                member.send(frame.clone(), telling.actions);
+            if member.has_room(telling.load) {
+                member.send(frame.clone(), telling.actions, telling.load);
             } else {
+                telling.crowded += u64::from(member.has_room(&Load::default()));
                 member.behind = Some(Behind::new(&self.missed, self.told, counts, telling.now));
                 self.behind += 1;
                 telling.fell_behind.push(member.id);
@@ -139,17 +147,18 @@ impl Group {
     pub(super) fn sent(
         &mut self,
         member: usize,
-        (frames, bytes): (usize, usize),
-        now: Duration,
-        actions: &mut Vec<Action>,
+        frames_bytes: (usize, usize),
+        telling: &mut Telling<'_>,
     ) {
         let batch = self.subscription.batch;
         let member = &mut self.members[member];
-        member.sent(frames, bytes, now);
-        while member.has_room()
-            && let Some(behind) = &mut member.behind
+        member.sent(frames_bytes, telling.now, telling.load);
+        while member.has_room(telling.load)
+            && let Some(behind) = member.behind.as_mut().filter(|it| !it.is_given_up)
         {
+            let kept = behind.kept();
             let next = behind.next(&self.missed, batch);
+            telling.load.kept -= kept - behind.kept();
             let lost = behind.lost(self.told);
             let frame = match next {
                 Some(Next::Event(frame)) => Some(frame),
@@ -170,7 +179,7 @@ impl Group {
                 }
             };
             if let Some(frame) = frame {
-                member.send(frame, actions);
+                member.send(frame, telling.actions, telling.load);
             }
         }
         self.forget_if_nobody_is_behind();
@@ -206,9 +215,10 @@ impl Group {
     }
 
     /// Lets a member go; what it missed is nothing to it any more.
-    pub(super) fn dismiss(&mut self, member: usize) -> Member {
+    pub(super) fn dismiss(&mut self, member: usize, load: &mut Load) -> Member {
         let mut member = self.members.swap_remove(member);
-        if member.behind.take().is_some() {
+        if let Some(behind) = member.behind.take() {
+            load.kept -= behind.kept();
             self.behind -= 1;
             self.forget_if_nobody_is_behind();
         }
@@ -216,10 +226,12 @@ impl Group {
     }
 
     /// Lets a member go to another subscription, with what it missed of what that wants.
-    pub(super) fn send_off(&mut self, member: usize, to: &Subscription) -> Member {
+    pub(super) fn send_off(&mut self, member: usize, to: &Subscription, load: &mut Load) -> Member {
         let mut member = self.members.swap_remove(member);
         if let Some(behind) = &mut member.behind {
+            load.kept -= behind.kept();
             behind.pack(&self.missed, self.told, to);
+            load.kept += behind.kept();
             self.behind -= 1;
             self.forget_if_nobody_is_behind();
         }
@@ -227,9 +239,9 @@ impl Group {
     }
 
     /// A slot is of no series any more: what its members brought of it goes.
-    pub(super) fn forget_kept(&mut self, slot: u32) {
+    pub(super) fn forget_kept(&mut self, slot: u32, load: &mut Load) {
         for behind in self.members.iter_mut().filter_map(|it| it.behind.as_mut()) {
-            behind.kept().remove(&Key::Reading(slot));
+            load.kept -= behind.forget_slot(slot);
         }
     }
 
@@ -242,10 +254,10 @@ impl Group {
     }
 
     /// All readings are of another data set.
-    pub(super) fn forget(&mut self) {
+    pub(super) fn forget(&mut self, load: &mut Load) {
         self.missed.clear_readings();
         for behind in self.members.iter_mut().filter_map(|it| it.behind.as_mut()) {
-            behind.kept().clear_readings();
+            load.kept -= behind.forget_readings();
         }
         for lane in &mut self.lanes {
             lane.forget_all();

@@ -152,6 +152,11 @@ impl Groups {
         self.aparts.keys().next().copied()
     }
 
+    /// How many groups there ever were; a group's own number of that kind is no higher.
+    pub(super) const fn born(&self) -> u64 {
+        self.born
+    }
+
     /// Another number when [`Groups::every`] may be different.
     pub(super) const fn every_changes(&self) -> u64 {
         self.every_changes

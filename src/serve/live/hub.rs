@@ -17,13 +17,13 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::frame::Frame;
-use super::group::{Group, Telling};
+use super::group::Telling;
 use super::groups::Groups;
-use super::lane::{Listener, Mark};
+use super::load::Load;
 use super::member::Member;
 use super::slots::Slots;
-use super::subscription::{Addition, Entries, Subscription};
 
+mod moving;
 mod statistics;
 mod telling;
 
@@ -67,6 +67,7 @@ pub(super) struct Hub {
     watched: VecDeque<(Duration, ClientId)>,
     /// Clients that are held, in the order of their release; some said what they want since.
     held: VecDeque<(Duration, ClientId)>,
+    load: Load,
     counts: Counts,
 }
 
@@ -88,37 +89,16 @@ pub(in crate::serve) struct Counts {
     pub(in crate::serve) without_slot: u64,
     /// Times that a client fell behind.
     pub(in crate::serve) behind: u64,
-    /// Clients closed because their queue stood still.
+    /// Times that a client fell behind only because all queues together held too much.
+    pub(in crate::serve) crowded: u64,
+    /// Clients closed because their queue stood still, or because what they brought from one
+    /// subscription to the next was too much.
     pub(in crate::serve) slow: u64,
+    /// Wishes refused because there are too many series × different subscriptions.
+    pub(in crate::serve) refused: u64,
 }
 
 impl Hub {
-    /// A client comes; it gets nothing before [`Hub::enter`] or [`Hub::subscribe`].
-    pub(super) fn join(&mut self, id: ClientId) {
-        self.settle_in(Member::new(id), Subscription::default());
-    }
-
-    /// A client that has not subscribed gets everything from now on, but nothing before `HOLD` is
-    /// over.
-    pub(super) fn enter(&mut self, id: ClientId, now: Duration) {
-        if self.member(id).is_none_or(|member| member.has_subscribed) {
-            return;
-        }
-        self.change_group(id, Subscription::everything());
-        if let Some((group, place)) = self.clients.get(&id) {
-            self.groups[*group].hold(*place, now);
-            self.held.push_back((now + HOLD, id));
-        }
-    }
-
-    /// A client goes. One that is not there has been closed before.
-    pub(super) fn leave(&mut self, id: ClientId) {
-        self.take_out(id, Group::dismiss);
-        if self.clients.is_empty() {
-            *self = Self { counts: self.counts, groups: self.groups.emptied(), ..Self::default() };
-        }
-    }
-
     /// Whether there is anybody.
     pub(super) fn is_empty(&self) -> bool {
         self.clients.is_empty()
@@ -129,32 +109,9 @@ impl Hub {
         self.counts
     }
 
-    /// A client adds entries. With the first ones it stops getting everything, so the first of its
-    /// frames, up to the number that comes back, are not for it any more.
-    pub(super) fn subscribe(&mut self, id: ClientId, addition: &Addition) -> Result<u64, String> {
-        let Some((before, is_first)) = self.subscription(id) else { return Ok(0) };
-        let subscription = before.with(addition)?;
-        let taken = if is_first {
-            self.take_out(id, Group::dismiss)
-        } else {
-            self.take_out(id, |group, place| group.send_off(place, &subscription))
-        };
-        let Some(mut member) = taken else { return Ok(0) };
-        let obsolete = if is_first { member.frames_ever } else { 0 };
-        member.has_subscribed = true;
-        member.is_held &= !is_first;
-        self.settle_in(member, subscription);
-        Ok(obsolete)
-    }
-
-    /// A client removes entries. With none left it gets nothing.
-    pub(super) fn unsubscribe(&mut self, id: ClientId, entries: &Entries) {
-        if let Some((before, _)) = self.subscription(id) {
-            self.change_group(id, before.without(entries));
-            if let Some(member) = self.member(id) {
-                member.has_subscribed = true;
-            }
-        }
+    /// What is held for all clients together.
+    pub(super) const fn load(&self) -> Load {
+        self.load
     }
 
     /// Entries of which some client wants every reading.
@@ -180,9 +137,11 @@ impl Hub {
         now: Duration,
         actions: &mut Vec<Action>,
     ) {
-        if let Some((group, place)) = self.clients.get(&id) {
-            self.groups[*group].sent(*place, frames_bytes, now, actions);
-        }
+        self.telling(now, actions, |hub, telling| {
+            if let Some((group, place)) = hub.clients.get(&id) {
+                hub.groups[*group].sent(*place, frames_bytes, telling);
+            }
+        });
     }
 
     /// When [`Hub::tick`] has something to do.
@@ -212,7 +171,7 @@ impl Hub {
             member.is_watched = false;
             let Some(behind) = &member.behind else { continue };
             let end = behind.progress_at + STILL_MAX;
-            if end <= now {
+            if end <= now || behind.is_given_up {
                 self.counts.slow += 1;
                 self.leave(id);
                 actions.push(Action::CloseSlow(id));
@@ -224,96 +183,15 @@ impl Hub {
         }
     }
 
-    /// What a client wants, nothing before it ever said so; and whether it never did.
-    fn subscription(&mut self, id: ClientId) -> Option<(Subscription, bool)> {
-        let had_subscribed = self.member(id)?.has_subscribed;
-        let (group, _) = self.clients.get(&id)?;
-        let subscription = &self.groups[*group].subscription;
-        Some(if had_subscribed {
-            ((**subscription).clone(), false)
-        } else {
-            (Subscription::default(), true)
-        })
-    }
-
     fn member(&mut self, id: ClientId) -> Option<&mut Member> {
         let (group, place) = self.clients.get(&id)?;
         self.groups[*group].members.get_mut(*place)
     }
 
-    fn change_group(&mut self, id: ClientId, subscription: Subscription) {
-        let taken = self.take_out(id, |group, place| group.send_off(place, &subscription));
-        if let Some(member) = taken {
-            self.settle_in(member, subscription);
-        }
-    }
-
-    fn take_out(
-        &mut self,
-        id: ClientId,
-        take: impl FnOnce(&mut Group, usize) -> Member,
-    ) -> Option<Member> {
-        let (number, place) = self.clients.remove(&id)?;
-        let group = &mut self.groups[number];
-        let taken = take(group, place);
-        if let Some(moved) = group.members.get(place) {
-            self.clients.insert(moved.id, (number, place));
-        }
-        if group.members.is_empty() {
-            self.disband(number);
-        }
-        Some(taken)
-    }
-
-    fn settle_in(&mut self, member: Member, subscription: Subscription) {
-        let number = match self.groups.find(&subscription) {
-            Some(number) => number,
-            None => self.found(subscription),
-        };
-        let id = member.id;
-        let group = &mut self.groups[number];
-        group.admit(member);
-        self.clients.insert(id, (number, group.members.len() - 1));
-    }
-
-    /// Makes a group, and tells the slots that it wants them.
-    fn found(&mut self, subscription: Subscription) -> u32 {
-        let has_prefix = subscription.entries().any(|(entry, _)| entry.ends_with('*'));
-        let number = self.groups.add(subscription);
-        let group = &mut self.groups[number];
-        let wanted: Vec<(u32, u8)> = if has_prefix {
-            let fitting = self.slots.sensors().filter_map(|(id, slots)| {
-                let lane = group.lane_of(id)?;
-                Some(slots.map(move |slot| (slot, lane)))
-            });
-            fitting.flatten().collect()
-        } else {
-            let fitting = group.subscription.entries().filter_map(|(id, _)| {
-                let lane = group.lane_of(id)?;
-                Some(self.slots.of(id).into_iter().map(move |slot| (slot, lane)))
-            });
-            fitting.flatten().collect()
-        };
-        for (slot, lane) in wanted {
-            group.slots.push(slot);
-            let listener = Listener { group: number, lane, mark: Mark::Idle };
-            self.slots.get_mut(slot).audience.push(listener);
-        }
-        number
-    }
-
-    /// Removes a group that nobody is in.
-    fn disband(&mut self, number: u32) {
-        let Some(group) = self.groups.remove(number) else { return };
-        for slot in group.slots {
-            self.slots.get_mut(slot).audience.retain(|listener| listener.group != number);
-        }
-    }
-
     /// Notes who fell behind.
     fn watch(&mut self, fell_behind: Vec<ClientId>, now: Duration) {
+        self.counts.behind += fell_behind.len() as u64;
         for id in fell_behind {
-            self.counts.behind += 1;
             let Some(member) = self.member(id) else { continue };
             if !std::mem::replace(&mut member.is_watched, true) {
                 self.watched.push_back((now + STILL_MAX, id));
@@ -329,8 +207,12 @@ impl Hub {
         tell: impl FnOnce(&mut Self, &mut Telling<'_>),
     ) {
         let mut fell_behind = Vec::new();
-        let mut telling = Telling { now, actions, fell_behind: &mut fell_behind };
+        let mut load = self.load;
+        let mut telling =
+            Telling { now, actions, fell_behind: &mut fell_behind, load: &mut load, crowded: 0 };
         tell(self, &mut telling);
+        self.counts.crowded += telling.crowded;
+        self.load = load;
         self.watch(fell_behind, now);
     }
 }

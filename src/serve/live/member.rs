@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::behind::Behind;
 use super::frame::Frame;
 use super::hub::{Action, ClientId};
+use super::load::Load;
 
 /// What waits for one client, at most, and one frame, or the statistics of one look, more.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,14 @@ impl Room {
     pub(super) const CONFLATED: Self = Self { bytes: 256 << 10, frames: 1024 };
     /// Of a client that wants every reading: a second of 10,000 of them. A guess.
     pub(super) const EVERY: Self = Self { bytes: 4 << 20, frames: 8192 };
+    /// Of any client when all queues together hold too much: what a socket takes at once, so that
+    /// who reads notices nothing. A guess.
+    pub(super) const SHORT: Self = Self { bytes: 32 << 10, frames: 1024 };
+
+    /// The less of both.
+    pub(super) fn min(self, other: Self) -> Self {
+        Self { bytes: self.bytes.min(other.bytes), frames: self.frames.min(other.frames) }
+    }
 }
 
 /// Which statistics a member is told, if its group wants any.
@@ -70,30 +79,37 @@ impl Member {
     }
 
     /// Whether a frame may go into its queue.
-    pub(super) const fn has_room(&self) -> bool {
-        !self.is_held
-            && self.queued_bytes < self.room.bytes
-            && self.queued_frames < self.room.frames
+    pub(super) fn has_room(&self, load: &Load) -> bool {
+        !self.is_held && self.has_room_for(1, load)
     }
 
     /// Whether so many frames that belong together may go into its queue, which then has more bytes
     /// than it should by all of them at most.
-    pub(super) const fn has_room_for(&self, frames: usize) -> bool {
-        self.queued_bytes < self.room.bytes && self.queued_frames + frames <= self.room.frames
+    pub(super) fn has_room_for(&self, frames: usize, load: &Load) -> bool {
+        let room = load.room(self.room);
+        self.queued_bytes < room.bytes && self.queued_frames + frames <= room.frames
+    }
+
+    /// What waits for it.
+    pub(super) const fn queued_bytes(&self) -> usize {
+        self.queued_bytes
     }
 
     /// Puts a frame into its queue.
-    pub(super) fn send(&mut self, frame: Frame, actions: &mut Vec<Action>) {
+    pub(super) fn send(&mut self, frame: Frame, actions: &mut Vec<Action>, load: &mut Load) {
         self.queued_bytes += frame.len();
+        load.queued_bytes += frame.len();
         self.queued_frames += 1;
         self.frames_ever += 1;
         actions.push(Action::Send(self.id, frame));
     }
 
     /// Frames have left its queue.
-    pub(super) fn sent(&mut self, frames: usize, bytes: usize, now: Duration) {
+    pub(super) fn sent(&mut self, (frames, bytes): (usize, usize), now: Duration, load: &mut Load) {
+        let bytes = bytes.min(self.queued_bytes);
         self.queued_frames = self.queued_frames.saturating_sub(frames);
-        self.queued_bytes = self.queued_bytes.saturating_sub(bytes);
+        self.queued_bytes -= bytes;
+        load.queued_bytes -= bytes;
         if let Some(behind) = self.behind.as_mut().filter(|_| frames > 0) {
             behind.progress_at = now;
         }

@@ -142,7 +142,6 @@ impl Missed {
     }
 
     /// How many items there are.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.items.len()
     }

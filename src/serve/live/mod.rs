@@ -27,6 +27,7 @@ mod hub;
 mod lane;
 mod listen;
 mod listening;
+mod load;
 mod member;
 mod missed;
 mod numbers;

@@ -170,10 +170,13 @@ impl Seat {
 
     /// What was on its way goes out before the answer, and nothing of it after.
     async fn unsubscribe(&mut self, entries: Entries) -> Result<Vec<Frame>, Ending> {
-        self.wanted = self.wanted.without(&entries);
+        let wanted = self.wanted.without(&entries);
         let (reply, answer) = oneshot::channel();
         self.service.door.tell(Command::Unsubscribe { id: self.id, entries, reply }).await;
-        answer.await.map_err(|_ended| Ending::Stopping)?;
+        if let Err(refused) = answer.await.map_err(|_ended| Ending::Stopping)? {
+            return Ok(vec![event::error(&format!("unsubscribe: {refused}"))]);
+        }
+        self.wanted = wanted;
         let mut frames: Vec<Frame> = std::iter::from_fn(|| self.try_next()).collect();
         self.written(frames.len(), frames.iter().map(Frame::len).sum()).await;
         frames.push(event::unsubscribed());

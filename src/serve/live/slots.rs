@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::lane::Listener;
 use super::places::Places;
 use super::shown::Shown;
+use super::subscription::Subscription;
 use crate::reading::SeriesKey;
 
 /// Series with a slot: the default of `STREAMGAUGE_MAX_SENSORS`. Others are not shown live.
@@ -16,7 +17,9 @@ const SLOTS_MAX: usize = 1_000_000;
 pub(super) struct Slot {
     /// The reading measured last.
     pub(super) latest: Option<Arc<Shown>>,
-    /// The groups that want it.
+    /// Which groups, of all that there ever were, have been asked whether they want it.
+    pub(super) asked: u64,
+    /// The groups that want it, of those that were asked.
     pub(super) audience: Vec<Listener>,
 }
 
@@ -29,40 +32,39 @@ pub(super) struct Slots {
     free: Vec<u32>,
 }
 
-/// Where a series is.
-pub(super) enum Place {
-    Known(u32),
-    New(u32),
-    /// There are too many.
-    None,
-}
-
 impl Slots {
-    /// The slot of a series, given out if it had none. One that nobody wants has a slot too.
-    pub(super) fn place(&mut self, series: &SeriesKey) -> Place {
-        if let Some(known) = self.places.find(series) {
-            return Place::Known(known);
-        }
+    /// The slot of a series, if it has one. One that nobody wants has a slot too.
+    pub(super) fn find(&self, series: &SeriesKey) -> Option<u32> {
+        self.places.find(series)
+    }
+
+    /// Gives a slot to a series that has none; `None` when there are too many.
+    pub(super) fn give(&mut self, series: &SeriesKey) -> Option<u32> {
         let place = match self.free.pop() {
             Some(place) => place,
-            None if self.all.len() >= SLOTS_MAX => return Place::None,
+            None if self.all.len() >= SLOTS_MAX => return None,
             None => {
                 self.all.push(Slot::default());
                 u32::try_from(self.all.len() - 1).unwrap_or(u32::MAX)
             }
         };
         self.places.insert(series, place);
-        Place::New(place)
+        Some(place)
     }
 
-    /// The slots of one sensor.
-    pub(super) fn of(&self, sensor_id: &str) -> Vec<u32> {
-        self.places.of(sensor_id)
-    }
-
-    /// Every sensor with its slots.
-    pub(super) fn sensors(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = u32>)> {
-        self.places.iter()
+    /// How many series a subscription wants of those that have a slot.
+    pub(super) fn wanted(&self, subscription: &Subscription) -> usize {
+        let spans = subscription.spans();
+        match &*spans {
+            [("", true)] => self.all.len() - self.free.len(),
+            names if names.iter().all(|(_, is_prefix)| !is_prefix) => {
+                names.iter().map(|(id, _)| self.places.of(id).len()).sum()
+            }
+            spans => {
+                let wanted = self.places.iter().filter(|(id, _)| is_within(spans, id));
+                wanted.map(|(_, slots)| slots.count()).sum()
+            }
+        }
     }
 
     /// Every slot.
@@ -84,5 +86,54 @@ impl Slots {
     /// A slot that was given out.
     pub(super) fn get_mut(&mut self, place: u32) -> &mut Slot {
         &mut self.all[place as usize]
+    }
+}
+
+/// Whether an id lies in one of [`Subscription::spans`]: then it does in the last that does not
+/// begin after it.
+fn is_within(spans: &[(&str, bool)], id: &str) -> bool {
+    let after = spans.partition_point(|(name, _)| *name <= id);
+    let last = after.checked_sub(1).and_then(|at| spans.get(at));
+    last.is_some_and(
+        |(name, is_prefix)| if *is_prefix { id.starts_with(name) } else { id == *name },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::live::subscription::{Addition, Entries, Pace};
+
+    #[test]
+    fn the_series_that_a_subscription_wants_are_those_that_fit_an_entry() {
+        let mut slots = Slots::default();
+        let ids = ["a", "a1", "a!", "b", "b1", "c", "", "ab/1", "ü"];
+        for id in ids {
+            for kind in ["t", "h"] {
+                let series = SeriesKey { sensor_id: id.into(), sensor_type: kind.into() };
+                assert!(slots.give(&series).is_some());
+            }
+        }
+        slots.remove("c");
+        let check = |list: &[&str]| {
+            let entries = Entries::parse(list.iter().map(|it| (*it).to_owned()).collect()).unwrap();
+            let addition = Addition { entries, pace: Pace::Every, batch: None, stats: None };
+            let subscription = Subscription::default().with(&addition).unwrap();
+            let fitting = ids.iter().filter(|id| **id != "c" && subscription.wants(id)).count();
+            assert_eq!(slots.wanted(&subscription), 2 * fitting, "{list:?}");
+        };
+        for list in [
+            &["*"][..],
+            &["a"],
+            &["a", "b", "x"],
+            &["a*"],
+            &["a!*", "a1", "b"],
+            &["a*", "a1", "b1*"],
+            &["ab*", "a", "c*", "ü*"],
+            &["*", "a"],
+            &[],
+        ] {
+            check(list);
+        }
     }
 }

@@ -34,8 +34,9 @@ impl Pace {
         if !(HZ_MIN..=HZ_MAX).contains(&hz) {
             return Err(format!("`max_hz` is {hz}; allowed: {HZ_MIN} to {HZ_MAX}"));
         }
-        // Whole microseconds, so that equal wishes are equal.
-        let apart = Duration::from_micros(Duration::from_secs_f64(1.0 / hz).as_micros() as u64);
+        // Whole milliseconds, never more often than asked for, so that clients with nearly equal
+        // wishes share their frames.
+        let apart = Duration::from_millis((1000.0 / hz).ceil() as u64);
         Ok(if every { Self::Every } else { Self::Apart(apart) })
     }
 }
@@ -217,6 +218,16 @@ mod tests {
         assert_eq!(slower.pace("a"), hz(1.0), "as part of everything");
         let every = Pace::of(true, None).unwrap();
         assert!(every < hz(60.0).unwrap() && hz(60.0) < hz(0.1));
+    }
+
+    #[test]
+    fn nearly_equal_paces_are_equal_and_never_faster_than_asked_for() {
+        let apart = |ms| Some(Pace::Apart(Duration::from_millis(ms)));
+        for (asked, ms) in [(10.0, 100), (60.0, 17), (59.9, 17), (0.1, 10_000), (3.0, 334)] {
+            assert_eq!(hz(asked), apart(ms), "{asked}");
+        }
+        let everything = Subscription::everything();
+        assert_eq!(everything.pace("a"), hz(10.0), "as who asks for it");
     }
 
     #[test]

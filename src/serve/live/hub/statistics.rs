@@ -30,20 +30,21 @@ impl Hub {
     fn tell_stats(&mut self, told: &Told, actions: &mut Vec<Action>) {
         let (number, born) = told.group;
         let Some(group) = self.groups.get_mut(number).filter(|it| it.born == born) else { return };
+        let load = &mut self.load;
         let frames = told.changed.len() + told.whole.len();
         for member in &mut group.members {
             let before = member.stats;
-            if member.behind.is_some() || !member.has_room_for(frames) {
+            if member.behind.is_some() || !member.has_room_for(frames, load) {
                 if frames > 0 {
                     member.stats = Stats::Whole;
                 }
                 continue;
             }
             if before != Stats::Whole {
-                told.changed.iter().for_each(|frame| member.send(frame.clone(), actions));
+                told.changed.iter().for_each(|frame| member.send(frame.clone(), actions, load));
             }
             if before != Stats::Changes {
-                told.whole.iter().for_each(|frame| member.send(frame.clone(), actions));
+                told.whole.iter().for_each(|frame| member.send(frame.clone(), actions, load));
             }
             let gets_all = before == Stats::Coming || (before == Stats::Whole && told.begins);
             if gets_all {

@@ -12,7 +12,6 @@ use crate::serve::live::group::Telling;
 use crate::serve::live::lane::{Coming, Cooling, Listener, Mark, Shape, Taken};
 use crate::serve::live::missed::Key;
 use crate::serve::live::shown::{Change, Observed, Shown};
-use crate::serve::live::slots::Place;
 use crate::serve::live::subscription::Pace;
 use crate::shard::ShardId;
 
@@ -85,7 +84,7 @@ impl Hub {
             slot.latest = None;
         }
         for (_, group) in self.groups.iter_mut() {
-            group.forget();
+            group.forget(&mut self.load);
         }
     }
 
@@ -93,8 +92,11 @@ impl Hub {
         let wanting = self.groups.of(sensor_id);
         for (slot, audience) in self.slots.remove(sensor_id) {
             for number in &wanting {
-                self.groups[*number].forget_kept(slot);
+                let group = &mut self.groups[*number];
+                group.forget_kept(slot, telling.load);
+                group.series -= 1;
             }
+            telling.load.listeners -= wanting.len();
             for Listener { group, lane, .. } in audience {
                 self.groups[group].forget_slot(slot, lane);
             }
@@ -108,17 +110,11 @@ impl Hub {
 
     /// A reading came.
     fn observe(&mut self, observed: Observed, telling: &mut Telling<'_>) {
-        let slot = match self.slots.place(&observed.series) {
-            Place::Known(slot) => slot,
-            Place::New(slot) => {
-                self.introduce(slot, &observed.series.sensor_id);
-                slot
-            }
-            Place::None => {
-                self.counts.without_slot += 1;
-                return;
-            }
+        let Some(slot) = self.slot(&observed.series, telling) else {
+            self.counts.without_slot += 1;
+            return;
         };
+        self.introduce(slot, &observed.series.sensor_id);
         let known = self.slots.get_mut(slot);
         let latest = known.latest.as_ref().map(|latest| latest.observed.measured_at);
         let is_late = latest.is_some_and(|latest| latest > observed.measured_at);
@@ -134,14 +130,37 @@ impl Hub {
         self.slots.get_mut(slot).audience = audience;
     }
 
-    /// A series that nobody had heard of: who wants it?
+    /// The slot of a series. A new one is listened to by all groups that want it, or not shown.
+    fn slot(&mut self, series: &SeriesKey, telling: &mut Telling<'_>) -> Option<u32> {
+        if let Some(known) = self.slots.find(series) {
+            return Some(known);
+        }
+        let wanting = self.groups.of(&series.sensor_id);
+        if !telling.load.has_room_for(wanting.len(), 0) {
+            return None;
+        }
+        let slot = self.slots.give(series)?;
+        telling.load.listeners += wanting.len();
+        for number in wanting {
+            self.groups[number].series += 1;
+        }
+        Some(slot)
+    }
+
+    /// A series is heard: which of the groups that came since the last time want it?
     fn introduce(&mut self, slot: u32, sensor_id: &str) {
+        let known = self.slots.get_mut(slot);
+        let asked = std::mem::replace(&mut known.asked, self.groups.born());
+        if asked == known.asked {
+            return;
+        }
         for number in self.groups.of(sensor_id) {
             let group = &mut self.groups[number];
-            let Some(lane) = group.lane_of(sensor_id) else { continue };
+            let Some(lane) = group.lane_of(sensor_id).filter(|_| group.born > asked) else {
+                continue;
+            };
             group.slots.push(slot);
-            let listener = Listener { group: number, lane, mark: Mark::Idle };
-            self.slots.get_mut(slot).audience.push(listener);
+            known.audience.push(Listener { group: number, lane, mark: Mark::Idle });
         }
     }
 

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::serve::live::member::Room;
+use crate::serve::live::behind::Behind;
+use crate::serve::live::member::{Member, Room};
 
 /// So large that some readings fill a queue.
 const METADATA_BYTES: usize = 40_000;
@@ -115,7 +116,7 @@ impl World {
                 self.want(id(*client), |before| before.with(&wish(*number)).unwrap());
             }
             Step::Unsubscribe { client, wish: number } => {
-                self.hub.unsubscribe(id(*client), &wish(*number).entries);
+                self.hub.unsubscribe(id(*client), &wish(*number).entries).unwrap();
                 self.want(id(*client), |before| before.without(&wish(*number).entries));
             }
             Step::Leave(client) => self.leave(id(*client)),
@@ -182,6 +183,26 @@ impl World {
         actions
     }
 
+    /// What the hub believes to hold is what it holds.
+    fn check_load(&mut self) -> Result<(), TestCaseError> {
+        let load = self.hub.load();
+        let (mut series, mut bytes, mut kept) = (0, 0, 0);
+        let mut believed = Vec::new();
+        for (_, group) in self.hub.groups.iter_mut() {
+            series += group.series;
+            believed.push((group.subscription.clone(), group.series));
+            bytes += group.members.iter().map(Member::queued_bytes).sum::<usize>();
+            kept += group.members.iter().flat_map(|it| &it.behind).map(Behind::kept).sum::<usize>();
+        }
+        for (subscription, series) in believed {
+            prop_assert_eq!(self.hub.slots.wanted(&subscription), series);
+        }
+        let queues = self.queues.values().flatten().map(Frame::len).sum::<usize>();
+        prop_assert_eq!((load.listeners, load.queued_bytes, load.kept), (series, bytes, kept));
+        prop_assert_eq!(queues, bytes);
+        Ok(())
+    }
+
     fn apply(&mut self, actions: Vec<Action>) -> Result<(), TestCaseError> {
         for action in actions {
             let (id, frame) = match action {
@@ -202,7 +223,7 @@ impl World {
                 queue.push(frame);
             }
         }
-        Ok(())
+        self.check_load()
     }
 
     /// Looks at what a client is told.

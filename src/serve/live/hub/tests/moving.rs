@@ -51,7 +51,7 @@ fn what_a_client_brings_is_told_to_it_alone() {
     let round = [observed("s", 10, 1.0), observed("q", 10, 1.0), observed("x", 10, 1.0)];
     assert_eq!(told(&come(&mut hub, &round, 1), B), ["[s=1 q=1] 0"]);
     fill(&mut hub, "pad");
-    hub.unsubscribe(A, &addition(&["x"], hz(10.0), true).entries);
+    hub.unsubscribe(A, &addition(&["x"], hz(10.0), true).entries).unwrap();
     assert!(catch_up(&mut hub, B).is_empty());
     assert_eq!(catch_up(&mut hub, A), ["[s=1 q=1] 0", "[] 1"], "x is not wanted");
     let kept: usize = hub.groups.iter_mut().map(|(_, group)| group.kept()).sum();
