@@ -38,7 +38,8 @@ import { parsePosition } from './position.js';
  */
 
 /**
- * @typedef {{kind: 'hello', subscribed: boolean, generation: string | null}
+ * @typedef {{kind: 'hello', subscribed: boolean, generation: string | null,
+ *   silentMs: number | null}
  *   | {kind: 'error', message: string}
  *   | {kind: 'readings', readings: Reading[]}
  *   | {kind: 'stats', rows: Row[], asOf: number | null}
@@ -189,6 +190,7 @@ function eventOf(name, data) {
         kind: 'hello',
         subscribed: data.message === 'subscribed',
         generation: typeof data.generation === 'string' ? data.generation : null,
+        silentMs: finite(data.silent_ms),
       };
     case 'error':
       return { kind: 'error', message: String(data.message) };

@@ -20,7 +20,7 @@ const OWED_MS_MOST = 15_000;
 /**
  * The connection as the reader is told of it.
  * @typedef {object} Link
- * @property {'connecting' | 'live' | 'stale' | 'off'} state
+ * @property {'connecting' | 'live' | 'stale' | 'off'} state `connecting`: for the first time
  * @property {number} eventAt when the last event came, in ms since 1970; 0: none yet
  * @property {number} silentSince for `stale`
  * @property {number} retryAt for `off`: when the next try starts; 0: it is under way
@@ -40,6 +40,8 @@ export class Live {
     this.listener = listener;
     this.pulse = new Pulse();
     this.steps = new Steps();
+    /** Something came over the connection that stands. */
+    this.isHeard = false;
     this.socket = new Socket({
       onFrame: (text) => this.onFrame(text),
       onOpen: () => {
@@ -48,6 +50,7 @@ export class Live {
         this.subscribe();
       },
       onChange: () => {
+        this.isHeard = false;
         if (this.socket.state !== 'open') this.part();
         listener.onLink();
       },
@@ -67,6 +70,13 @@ export class Live {
   onFrame(text) {
     const event = decode(text);
     this.pulse.beat(Date.now(), event?.kind === 'readings' && event.readings.length > 0);
+    if (event?.kind === 'hello' && event.silentMs !== null) {
+      this.pulse.told(Date.now(), event.silentMs);
+    }
+    if (!this.isHeard) {
+      this.isHeard = true;
+      this.listener.onLink();
+    }
     if (!event) return;
     if (event.kind === 'hello' && this.steps.named(event.generation)) {
       this.listener.onEvent({ kind: 'reset' });
@@ -123,11 +133,12 @@ export class Live {
   /** @returns {Link} */
   link() {
     const { state, retryAt, failures } = this.socket;
-    const eventAt = this.pulse.readingAt || this.pulse.frameAt;
-    const since = state === 'open' ? this.pulse.silentSince(Date.now()) : null;
-    const link = { eventAt, silentSince: since ?? 0, retryAt: 0 };
-    if (state === 'open') return { ...link, state: since === null ? 'live' : 'stale' };
-    if (state === 'connecting' && failures === 0) return { ...link, state: 'connecting' };
+    const { readingAt, frameAt } = this.pulse;
+    const since = this.pulse.silentSince(Date.now());
+    const link = { eventAt: readingAt || frameAt, silentSince: since ?? 0, retryAt: 0 };
+    if (this.isHeard) return { ...link, state: since === null ? 'live' : 'stale' };
+    const isFirst = frameAt === 0 && failures === 0;
+    if (state !== 'waiting' && isFirst) return { ...link, state: 'connecting' };
     return { ...link, state: 'off', retryAt: state === 'waiting' ? retryAt : 0 };
   }
 }

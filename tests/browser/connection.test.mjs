@@ -77,6 +77,45 @@ test('a server that owes an answer for five seconds is called stale', async () =
   assert.deepEqual(page.faults, []);
 });
 
+/** For eight seconds the page said “Connecting” over cards that looked live. */
+test('a connection that is replaced is called lost until something comes over the new', async () => {
+  server.publish({ ...KITCHEN, value: 21 });
+  await open();
+  await connection('Live');
+  Object.assign(server, { answers: false, admits: false });
+  await connection('Stale');
+  const said = [];
+  await until(async () => {
+    said.push(await text(role(page, 'connection'))());
+    return said.at(-1);
+  }, (word) => word === 'Not connected', { ms: 25_000 });
+  const banner = role(page, 'banner');
+  assert.match(await banner.textContent(), /Not connected.*Last event \d\d:\d\d:\d\d.*Trying now/);
+  assert.deepEqual([...new Set(said)], ['Stale', 'Not connected']);
+  assert.equal(await cardOf(page, 'kitchen', 'temperature').getAttribute('data-status'), 'unknown');
+});
+
+/** With Redis stopped when the page was just opened, it said “Live” for half a minute. */
+test('a server that hears nothing is called stale, since the same moment all the time', async () => {
+  server.publish({ ...KITCHEN, value: 21 });
+  await open();
+  await connection('Live');
+  server.publish({ ...KITCHEN, value: 22 });
+  server.deafSince = Date.now();
+  await connection('Stale');
+  const since = async () => /since (\S+)\./.exec(await role(page, 'banner').textContent())[1];
+  const first = await since();
+  // What the server says of its own changes nothing, nor does a new connection.
+  server.send('sensor_status', { ...KITCHEN, status: 'late', last_reading: null });
+  for (const client of server.clients) client.terminate();
+  await connection('Not connected');
+  await connection('Stale');
+  assert.equal(await since(), first);
+  server.deafSince = 0;
+  await connection('Live');
+  assert.equal(await role(page, 'banner').isVisible(), false);
+});
+
 test('a quiet house is not called stale', async () => {
   server.publish({ ...KITCHEN, value: 21 });
   await open();

@@ -35,6 +35,8 @@ export class MockServer {
     this.series = new Map();
     this.sequence = 0;
     this.clients = new Set();
+    /** Connections that wait for an answer. */
+    this.held = new Set();
     /** Everything that clients have asked for, oldest first. */
     this.wishes = [];
     /** What to do before an answer of history; tests hold answers back with it. */
@@ -51,8 +53,11 @@ export class MockServer {
     this.tellsOfDeletion = true;
     /** The name of the data set. */
     this.generation = 'one';
-    /** Whether questions over the socket are answered. */
+    /** Whether questions over the socket are answered, and new connections. */
     this.answers = true;
+    this.admits = true;
+    /** Since when it hears nothing of Redis; 0: it does. */
+    this.deafSince = 0;
   }
 
   async start(port = 0) {
@@ -74,6 +79,7 @@ export class MockServer {
 
   async stop() {
     for (const client of this.clients) client.terminate();
+    for (const socket of this.held) socket.destroy();
     this.http.closeAllConnections();
     await new Promise((done) => this.http.close(done));
   }
@@ -245,6 +251,10 @@ export class MockServer {
       socket.end('HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
       return;
     }
+    if (!this.admits) {
+      this.held.add(socket);
+      return;
+    }
     this.sockets.handleUpgrade(request, socket, head, (client) => {
       this.clients.add(client);
       client.changed = new Set();
@@ -268,7 +278,9 @@ export class MockServer {
   hello(client, message) {
     const position = `0:${Date.now()}-${this.sequence}.0`;
     const { generation } = this;
-    say(client, 'status', message === 'unsubscribed' ? { message } : { message, position, generation });
+    const silent_ms = this.deafSince === 0 ? 0 : Date.now() - this.deafSince;
+    const begun = message === 'unsubscribed' ? {} : { position, generation };
+    say(client, 'status', { message, silent_ms, ...begun });
   }
 }
 

@@ -125,6 +125,33 @@ test('only a steady flow that stops is silence', () => {
   assert.equal(seldom.silentSince(906_000), 540_000);
 });
 
+/** With Redis stopped, “for 24 s” became “for 8 s” when the connection was made anew. */
+test('a silence that has begun begins no later, whatever else comes but readings', () => {
+  const pulse = new Pulse();
+  for (let s = 0; s < 30; s += 1) pulse.beat(s * 1000, true);
+  assert.equal(pulse.silentSince(35_000), 29_000);
+  pulse.beat(44_000, false);
+  assert.equal(pulse.silentSince(45_000), 29_000);
+  pulse.reconnected();
+  pulse.asked(50_000);
+  pulse.beat(58_000, false);
+  pulse.told(58_000, 20_000);
+  assert.equal(pulse.silentSince(60_000), 29_000);
+  pulse.beat(61_000, true);
+  assert.equal(pulse.silentSince(62_000), null);
+});
+
+test('a server that has heard nothing for five seconds is silent, until it hears again', () => {
+  const pulse = new Pulse();
+  pulse.beat(10_000, true);
+  pulse.told(12_000, 2000);
+  assert.equal(pulse.silentSince(12_000), null);
+  pulse.told(16_000, 6000);
+  assert.equal(pulse.silentSince(16_000), 10_000);
+  pulse.told(18_000, 300);
+  assert.equal(pulse.silentSince(18_000), null);
+});
+
 test('groups that fit share a row, and keys lead through all of them', () => {
   const catalogue = new Catalogue();
   for (const [place, n] of [['A', 2], ['B', 1], ['C', 5], ['', 1]]) {

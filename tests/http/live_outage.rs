@@ -1,5 +1,7 @@
 //! What clients are told when the streams could not be followed for a while.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::live::Browser;
@@ -87,4 +89,30 @@ fn who_changes_its_mind_costs_no_connection_to_redis() {
     assert_eq!(connections() - before, 1);
     stage.append(1, 1, &[("s/kept/t", &value(1.0))]);
     assert_eq!(browser.expect("sensor_update")["value"], 1.0);
+}
+
+/// The page said “Live” for half a minute while Redis stood still.
+#[test]
+fn clients_are_told_how_long_redis_has_not_answered() {
+    let stage = Stage::start();
+    let mut browser = Browser::connect(&stage);
+    let mut silent_ms = |of: &str| {
+        if of == "unsubscribed" {
+            // No more than twenty a second are taken.
+            std::thread::park_timeout(Duration::from_millis(100));
+            browser.say("unsubscribe", json!({"sensors": []}));
+        }
+        let status = browser.expect("status");
+        assert_eq!(status["message"], of);
+        status["silent_ms"].as_u64().expect("a number")
+    };
+    assert!(silent_ms("connected") < 1500);
+    stage.redis(redis::cmd("CLIENT").arg("PAUSE").arg(4000).arg("ALL"));
+    let until = Instant::now() + Duration::from_secs(20);
+    while silent_ms("unsubscribed") < 2000 {
+        assert!(Instant::now() < until, "it is not said that Redis is silent");
+    }
+    while silent_ms("unsubscribed") > 1000 {
+        assert!(Instant::now() < until, "it is not said that Redis is back");
+    }
 }

@@ -11,6 +11,7 @@ use super::frame::Frame;
 use super::hub::ClientId;
 use super::member::Room;
 use super::recent::Recently;
+use super::silence::Silence;
 use super::stats;
 use super::subscription::{Addition, Entries};
 use crate::serve::quiet::Turned;
@@ -28,6 +29,8 @@ pub(in crate::serve) struct Door {
     pub(super) committed: Committed,
     pub(super) recently: Recently,
     pub(super) all_stats: AllStats,
+    /// Ended by the tail, told to clients.
+    pub(super) silence: Silence,
 }
 
 /// The other end of the [`Door`].
@@ -92,6 +95,7 @@ impl Door {
             committed: Committed::new(),
             recently: Recently::new(),
             all_stats: AllStats::default(),
+            silence: Silence::new(),
         };
         (door, Inbox(inbox))
     }

@@ -1,5 +1,7 @@
 //! What is told to clients: `{"event":"…","data":{…}}`.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -66,29 +68,37 @@ pub(super) fn behind(conflated: u64) -> Frame {
 }
 
 /// `status` of a client that is told all it wants from `position` on, of the data set of this
-/// name: where it is another one than before, the client has missed a [`reset`].
-pub(super) fn begun(message: &str, position: &str, generation: &str) -> Frame {
+/// name: where it is another one than before, the client has missed a [`reset`]. `silent` is how
+/// long Redis has not answered the tail, here and in [`unsubscribed`].
+pub(super) fn begun(message: &str, position: &str, generation: &str, silent: Duration) -> Frame {
     #[derive(Serialize)]
     struct Begun<'a> {
         message: &'a str,
         position: &'a str,
         generation: &'a str,
+        silent_ms: u64,
         version: &'static str,
     }
-    let version = env!("CARGO_PKG_VERSION");
-    Frame::new("status", &Begun { message, position, generation, version })
+    let (silent_ms, version) = (whole_ms(silent), env!("CARGO_PKG_VERSION"));
+    Frame::new("status", &Begun { message, position, generation, silent_ms, version })
 }
 
 /// `status` of a client that wants less from here on.
-pub(super) fn unsubscribed() -> Frame {
+pub(super) fn unsubscribed(silent: Duration) -> Frame {
     #[derive(Serialize)]
     struct Unsubscribed {
         message: &'static str,
         position: &'static str,
+        silent_ms: u64,
         version: &'static str,
     }
     let (message, version) = ("unsubscribed", env!("CARGO_PKG_VERSION"));
-    Frame::new("status", &Unsubscribed { message, position: "", version })
+    let silent_ms = whole_ms(silent);
+    Frame::new("status", &Unsubscribed { message, position: "", silent_ms, version })
+}
+
+fn whole_ms(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// `sensor_status`.

@@ -96,6 +96,7 @@ async fn follow_on(
         let told = match read {
             Ok(reads) => {
                 backoff.reset();
+                service.door.silence.end();
                 calm.read(&reads, tail.is_behind(), &ear.attention.borrow());
                 ear.tell(service, &tail, reads).await
             }
@@ -256,7 +257,10 @@ async fn begin(service: &Service, backoff: &mut Backoff) -> Option<Begun> {
             Ok::<_, Error>((run, catalogue::metas(link, &keys).await?))
         };
         match asked.await {
-            Ok((run, metas)) => return Some(Begun { run, keys, metas }),
+            Ok((run, metas)) => {
+                service.door.silence.end();
+                return Some(Begun { run, keys, metas });
+            }
             Err(error) => {
                 tracing::debug!(%error, "the streams cannot be followed yet");
                 sleep(backoff.next_wait()).await;

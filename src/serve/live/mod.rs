@@ -36,6 +36,7 @@ mod rate;
 mod recent;
 mod seat;
 mod shown;
+mod silence;
 mod slots;
 mod stats;
 mod subscription;

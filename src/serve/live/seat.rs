@@ -78,7 +78,8 @@ impl Seat {
             self.service.door.tell(Command::Enter { id: self.id, reply }).await;
             let reached = answer.await.map_err(|_ended| Ending::Stopping)?;
             let generation = self.service.generation.name().await;
-            Ok(vec![event::begun("connected", &self.whole(&reached), &generation)])
+            let silent = self.service.door.silence.length();
+            Ok(vec![event::begun("connected", &self.whole(&reached), &generation, silent)])
         };
         in_time(&self.service, entering).await
     }
@@ -179,7 +180,7 @@ impl Seat {
         self.wanted = wanted;
         let mut frames: Vec<Frame> = std::iter::from_fn(|| self.try_next()).collect();
         self.written(frames.len(), frames.iter().map(Frame::len).sum()).await;
-        frames.push(event::unsubscribed());
+        frames.push(event::unsubscribed(self.service.door.silence.length()));
         Ok(frames)
     }
 
@@ -191,7 +192,9 @@ impl Seat {
         let service = &self.service;
         // Known after the client is: it is told of whatever reset comes later.
         let generation = service.generation.name().await;
-        let begun = |position: &str| event::begun("subscribed", position, &generation);
+        let begun = |position: &str| {
+            event::begun("subscribed", position, &generation, service.door.silence.length())
+        };
         if service.door.committed.until(reached, COMMIT_WAIT_MAX).await {
             return Ok(vec![begun(&self.whole(reached))]);
         }
