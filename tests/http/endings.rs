@@ -1,7 +1,7 @@
 //! How WebSockets end, read byte by byte: a library would hide what is missing.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -127,15 +127,13 @@ fn a_close_is_answered_with_its_code() {
     assert_eq!(raw.ending().0, 1002);
 }
 
-/// Half a frame was left on the socket, and the code would have been written into it.
-#[test]
-fn who_was_stuck_and_reads_on_finds_whole_frames_and_the_code() {
-    let patience = Patience { still_max: Duration::from_millis(500), ..Patience::default() };
-    let stage = Stage::with(Plan { patience, ..Plan::default() });
-    let mut stuck = [Raw::welcomed(&stage), Raw::welcomed(&stage)];
-    // One in the middle of a small frame, one in the middle of one that no socket takes at once.
-    stuck[0].subscribe(&json!({"sensors": ["*"], "every": true}));
-    stuck[1].subscribe(&json!({"sensors": ["*"], "batch": true}));
+/// Clients that take nothing, each with this subscription; all of them have been given up.
+fn stuck<const N: usize>(stage: &Stage, subscriptions: [serde_json::Value; N]) -> [Raw; N] {
+    let raws = subscriptions.map(|data| {
+        let mut raw = Raw::welcomed(stage);
+        raw.subscribe(&data);
+        raw
+    });
     let text = "x".repeat(4000);
     let topics: Vec<String> = (0..200).map(|n| format!("s/{n}/t")).collect();
     let (started, mut number) = (Instant::now(), 0);
@@ -146,13 +144,56 @@ fn who_was_stuck_and_reads_on_finds_whole_frames_and_the_code() {
         stage.append(0, number, &messages);
         // The places are given back at once, whatever the sockets still hold.
         if stage.get("/api/stats").json()["clients"] == 0 {
-            break;
+            return raws;
         }
         assert!(started.elapsed() < DEADLINE, "{}", stage.get("/api/stats").text());
     }
-    for raw in &mut stuck {
+}
+
+fn impatient() -> Stage {
+    let patience = Patience { still_max: Duration::from_millis(500), ..Patience::default() };
+    Stage::with(Plan { patience, ..Plan::default() })
+}
+
+/// Waits until the server has no descriptor for its end of a connection any more.
+fn closed(raw: &Raw) {
+    let port = |address: SocketAddr| format!(":{:04X}", address.port());
+    let ours = port(raw.0.local_addr().unwrap());
+    let theirs = port(raw.0.peer_addr().unwrap());
+    let until = Instant::now() + DEADLINE;
+    loop {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let is_held = |line: &str| {
+            // Number, local and remote address, …, and the inode, which is 0 without a descriptor.
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            columns[1].ends_with(&theirs) && columns[2].ends_with(&ours) && columns[9] != "0"
+        };
+        if !table.lines().skip(1).any(is_held) {
+            return;
+        }
+        assert!(Instant::now() < until, "{table}");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+/// Half a frame was left on the socket, and the code would have been written into it.
+#[test]
+fn who_was_stuck_and_reads_on_finds_whole_frames_and_the_code() {
+    let stage = impatient();
+    // One in the middle of a small frame, one in the middle of one that no socket takes at once.
+    let small = json!({"sensors": ["*"], "every": true});
+    let large = json!({"sensors": ["*"], "batch": true});
+    for mut raw in stuck(&stage, [small, large]) {
         assert_eq!(raw.ending(), (4000, "slow".to_owned()));
     }
+}
+
+#[test]
+fn who_reads_on_when_the_server_has_closed_finds_the_code_too() {
+    let stage = impatient();
+    let [mut raw] = stuck(&stage, [json!({"sensors": ["*"], "every": true})]);
+    closed(&raw);
+    assert_eq!(raw.ending(), (4000, "slow".to_owned()));
 }
 
 /// The socket was closed with the rest of the flood unread: a reset destroyed the code.
@@ -164,6 +205,11 @@ fn a_flood_is_told_that_it_is_one() {
         raw.send(&masked(opcode, &payload).repeat(1000));
         assert_eq!(raw.ending(), (1008, "too_many_events".to_owned()), "{opcode}");
     }
+    // Frames of a message that never is whole.
+    let mut raw = Raw::welcomed(&stage);
+    raw.send(&[0x01, 0x80, 0, 0, 0, 0]);
+    raw.send(&[0x00, 0x80, 0, 0, 0, 0].repeat(200_000));
+    assert_eq!(raw.ending(), (1008, "too_many_events".to_owned()));
     // What any client may need is taken.
     let mut raw = Raw::welcomed(&stage);
     raw.send(&masked(PING, b"?").repeat(50));
@@ -190,12 +236,7 @@ fn who_never_reads_its_end_is_not_waited_for() {
     let stage = Stage::start();
     let mut raw = Raw::welcomed(&stage);
     raw.send(&masked(2, b"binary"));
-    // The connection stays open on this side and nothing is read.
-    let until = Instant::now() + DEADLINE;
-    // The one that asks is a connection too.
-    while stage.get("/api/stats").json()["connections"] != 1 {
-        assert!(Instant::now() < until, "{}", stage.get("/api/stats").text());
-        std::thread::park_timeout(Duration::from_millis(50));
-    }
+    // The connection stays open on this side, and nothing is read.
+    closed(&raw);
     assert_eq!(raw.ending(), (1003, "not_text".to_owned()));
 }

@@ -13,7 +13,7 @@ pub(in crate::serve) enum Ending {
     NotText,
     /// 1007: the text was no UTF-8.
     NotUtf8,
-    /// 1008: more than twenty events, or a hundred pings and pongs, a second.
+    /// 1008: more than twenty events, a hundred pings and pongs, or 512 KiB a second.
     TooMany,
     /// 1009: an event of more than 16 KiB.
     TooLarge,

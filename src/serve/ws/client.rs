@@ -11,7 +11,6 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_tungstenite::WebSocketStream;
@@ -20,6 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use super::closing::close;
+use super::intake::{FLOODED, Intake};
 use super::rest::Rest;
 use crate::serve::auth::Identity;
 use crate::serve::clients::{Present, Transport};
@@ -37,7 +37,7 @@ const WRITE_BYTES_MAX: usize = 64 << 10;
 /// Frames written with one call.
 const FRAMES_PER_WRITE: usize = 64;
 
-pub(super) type Socket = WebSocketStream<TcpStream>;
+pub(super) type Socket = WebSocketStream<Intake>;
 
 /// Talks with one client until one of both has enough. It holds the place of a live client for so
 /// long, and that of the connection until that is closed.
@@ -89,7 +89,8 @@ async fn open(
         .max_frame_size(Some(EVENT_BYTES_MAX));
     let read = parts.read_buf.to_vec();
     let socket =
-        WebSocketStream::from_partially_read(stream, read, Role::Server, Some(limits)).await;
+        WebSocketStream::from_partially_read(Intake::new(stream), read, Role::Server, Some(limits))
+            .await;
     match Seat::take(service).await {
         Ok(seat) => Ok((socket, seat)),
         Err(ending) => Err((Some(socket), ending)),
@@ -180,6 +181,7 @@ impl Client<'_> {
             Some(Err(WsError::Capacity(_))) => Err(Ending::TooLarge),
             Some(Err(WsError::Protocol(_))) => Err(Ending::Protocol),
             Some(Err(WsError::Utf8(_))) => Err(Ending::NotUtf8),
+            Some(Err(WsError::Io(error))) if error.kind() == FLOODED => Err(Ending::TooMany),
             Some(Err(_gone)) => Err(Ending::Left),
         }
     }
@@ -203,7 +205,7 @@ impl Client<'_> {
         let writing = async {
             // The library may have a pong half written.
             self.socket.flush().await?;
-            rest.write(self.socket.get_mut()).await.map_err(WsError::Io)
+            rest.write(&mut self.socket.get_mut().stream).await.map_err(WsError::Io)
         };
         let written = in_time(self.service, writing).await;
         self.begun = rest.begun();

@@ -58,7 +58,7 @@ pub(super) async fn close(
 }
 
 async fn part(socket: &mut Socket, begun: &Bytes, ending: Ending) -> Result<(), WsError> {
-    make_room(socket.get_ref(), begun.len());
+    make_room(&socket.get_ref().stream, begun.len());
     // Either the library or a frame of ours is in the middle of something, never both: each of our
     // frames begins with a flush. The answer to a client's close is the library's, with its code.
     socket.flush().await?;
@@ -67,7 +67,7 @@ async fn part(socket: &mut Socket, begun: &Bytes, ending: Ending) -> Result<(), 
         let frame = CloseFrame { code: code.into(), reason: ending.name().into() };
         socket.send(Message::Close(Some(frame))).await?;
     }
-    let stream = socket.get_mut();
+    let stream = &mut socket.get_mut().stream;
     stream.shutdown().await?;
     Ok(drop_input(stream).await?)
 }

@@ -6,6 +6,7 @@
 
 mod client;
 mod closing;
+mod intake;
 mod rest;
 
 pub(super) use client::talk;
