@@ -5,8 +5,8 @@
 //! Refused: events that are not known, too large or too many; clients that do not keep up.
 //! Knows nothing of: what a client is connected with; credentials; how readings are counted.
 //!
-//! [`hub`], [`conflate`], [`numbers`] and [`follow`] are state machines without runtime, clock or I/O;
-//! [`desk`], [`listen`] and [`seat`] connect them to the world.
+//! [`hub`], [`conflate`], [`numbers`] and [`follow`] are state machines without runtime,
+//! clock or I/O; [`desk`], [`listen`] and [`seat`] connect them to the world.
 
 mod answers;
 mod awaited;
