@@ -69,6 +69,14 @@ by_query = Listener().connect(query='?token=' + TOKEN)
 by_query.heard('status')
 by_query.client.disconnect()
 
+large = Listener().connect(auth={'token': TOKEN})
+large.heard('status')
+large.client.emit('subscribe', {'sensors': ['x' * (17 << 10)]})
+error = large.heard('error')
+assert error['reason'] == 'event_too_large', error
+assert error['message'].endswith('as it is sent; allowed: 16384'), error
+large.heard('disconnect')
+
 listener = Listener().connect(auth={'token': TOKEN})
 assert listener.heard('status')['message'] == 'connected'
 sensor = 'python-' + TRANSPORTS.replace(',', '-')

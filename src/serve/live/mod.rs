@@ -48,7 +48,7 @@ pub(super) use door::Door;
 pub(super) use ending::Ending;
 pub(super) use frame::Frame;
 pub(super) use hub::Counts;
-pub(super) use rate::{EVENTS_PER_SECOND, Rate};
+pub(super) use rate::Rate;
 pub(super) use seat::Seat;
 pub(super) use stats::Stats;
 pub(super) use wish::{Subscribe, Wish};

@@ -2,8 +2,6 @@
 
 use tokio::time::Instant;
 
-/// What a client may say.
-pub(in crate::serve) const EVENTS_PER_SECOND: f64 = 20.0;
 /// Of pings and pongs, which cost little but an answer: no client needs more than a few. A guess.
 const CONTROLS_PER_SECOND: f64 = 100.0;
 /// Half as much again as so many events of 16 KiB and so many control frames have. A guess.
@@ -18,9 +16,12 @@ pub(in crate::serve) struct Rate {
 }
 
 impl Rate {
+    /// What a client may say.
+    pub(in crate::serve) const EVENTS_PER_SECOND: f64 = 20.0;
+
     /// Of what a client says: twenty.
     pub(in crate::serve) fn of_events() -> Self {
-        Self::of(EVENTS_PER_SECOND)
+        Self::of(Self::EVENTS_PER_SECOND)
     }
 
     /// Of a WebSocket's control frames: a hundred.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::session::{Incoming, Refusal, Session};
 use crate::serve::auth::Identity;
-use crate::serve::live::{EVENTS_PER_SECOND, Ending, Rate, Wish};
+use crate::serve::live::{Ending, Rate, Wish};
 
 /// Events that wait while the client's own answers wait; more are too many anyway.
 const HEARD_MAX: usize = 32;
@@ -82,7 +82,8 @@ impl Flow {
             return Ok(());
         }
         let events = self.times.len();
-        Err(format!("{events} events came within a second; allowed: {EVENTS_PER_SECOND}"))
+        let most = Rate::EVENTS_PER_SECOND;
+        Err(format!("{events} events came within a second; allowed: {most}"))
     }
 }
 

@@ -78,7 +78,7 @@ async fn what_is_refused_is_read_and_dropped_until_the_cut() {
     session.is_admitted(Incoming { identity: Identity::Trusted, heard, gone });
     let taken = frame("42[\"a\"]");
     client.write_all(&[&taken[..], &frame(&"x".repeat(70_000))[..]].concat()).await.unwrap();
-    let library = tokio::spawn(async move {
+    let library = TaskTracker::new().spawn(async move {
         let mut read = Vec::new();
         transport.read_to_end(&mut read).await.map(|_| (read, transport))
     });
