@@ -338,7 +338,8 @@ proptest! {
     ) {
         // What was replaced by nothing later is said with the next reading.
         steps.extend((0..4).map(|sensor| Step::Observe { sensor, at: 50, replaced: 0 }));
-        steps.extend(late.into_iter().map(|(sensor, at)| Step::Observe { sensor, at, replaced: 0 }));
+        let late = late.into_iter();
+        steps.extend(late.map(|(sensor, at)| Step::Observe { sensor, at, replaced: 0 }));
         let mut world = World::default();
         for client in 0..4 {
             world.step(&Step::Join(client))?;
