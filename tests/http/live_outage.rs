@@ -49,6 +49,21 @@ fn what_was_trimmed_before_it_could_be_read_is_told_as_a_gap() {
 }
 
 #[test]
+fn a_redis_that_was_started_anew_is_told_as_a_reset_and_followed_from_its_beginning() {
+    let mut stage = Stage::start();
+    let mut browser = Browser::connect(&stage);
+    browser.expect("status");
+    stage.append(1, 1, &[("s/a/t", &value(1.0))]);
+    assert_eq!(browser.expect("sensor_update")["value"], 1.0);
+    stage.kill_redis();
+    stage.start_redis_again();
+    // What it lost is sent again, under the numbers of before.
+    stage.append(1, 1, &[("s/a/t", &value(1.0))]);
+    browser.expect("reset");
+    assert_eq!(browser.expect("sensor_update")["value"], 1.0);
+}
+
+#[test]
 fn what_was_sent_again_after_it_was_committed_is_not_shown() {
     let stage = Stage::start();
     let message = [("s/a/t", &*value(1.0))];

@@ -276,6 +276,11 @@ impl Stage {
         self.redis.wait().expect("Redis ends");
     }
 
+    /// Starts Redis where it was, with nothing in it.
+    pub fn start_redis_again(&mut self) {
+        self.redis = start_redis(&self.directory);
+    }
+
     /// Stops the server and waits for it.
     pub fn stop(&mut self) {
         self.stop.cancel();
