@@ -57,7 +57,7 @@ export class Card {
     setText(this.unit, series.unit);
     this.valueLine.classList.toggle('long', text.length > LONG_VALUE);
     this.staff.draw(series);
-    this.drawCount();
+    this.drawCount(moment);
     this.drawSpark(moment);
     this.tick(moment);
     if (series.lastAt !== this.shownAt) {
@@ -66,8 +66,11 @@ export class Card {
     }
   }
 
-  drawCount() {
-    const { count, rate: perSecond } = this.series;
+  /** @param {Moment} moment */
+  drawCount(moment) {
+    const { count, rate: usual } = this.series;
+    // How often it sent says nothing of one that does not send.
+    const perSecond = this.status(moment) === 'offline' ? null : usual;
     setText(this.count, count === null ? '' : `${compact(count)} reading${count === 1 ? '' : 's'}`);
     setAttribute(this.count, 'title', count === null ? null : exact(count));
     setText(this.rate, perSecond === null ? '' : rate(perSecond));
@@ -92,6 +95,7 @@ export class Card {
     if (this.element.dataset.status !== status) {
       this.element.dataset.status = status;
       setGlyph(this.shape, status);
+      this.drawCount(moment);
       this.drawSpark(moment);
     } else if (moment.now - this.sparkAt >= this.spark.pixelMs) {
       this.drawSpark(moment);

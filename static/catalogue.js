@@ -64,9 +64,14 @@ export class Series {
     return this.decimals === 0 && (this.min ?? -1) >= 0 && (this.max ?? 2) <= 1;
   }
 
-  /** Decimals more than a value that a mean needs: between off and on there is much. */
+  /**
+   * Decimals more than a value that a mean needs: one between whole numbers, two between off and
+   * on. None where there is only one value, nor where a whole one says enough.
+   */
   get meanDecimals() {
-    return this.isOnOff ? 2 : 0;
+    if (this.decimals > 0 || this.min === this.max) return 0;
+    if (this.isOnOff) return 2;
+    return Math.max(Math.abs(this.min ?? 0), Math.abs(this.max ?? 0)) < 1000 ? 1 : 0;
   }
 
   /** Readings per second; null when too little is known. */

@@ -38,6 +38,8 @@ export class Census {
     this.loaded = false;
     /** There are more than the list holds. */
     this.hasMore = false;
+    /** The server's list is here, and has all there are. */
+    this.isWhole = false;
     /** The last question for the list; an answer to another is not looked at. */
     this.ticket = 0;
     /** Pushed while the list is on its way: it may be older. @type {(() => void)[] | null} */
@@ -81,6 +83,7 @@ export class Census {
     const dropped = complete ? this.catalogue.keepOnly(rows) : null;
     this.catalogue.applyRows(rows, { at, whole: true });
     this.hasMore = !complete;
+    this.isWhole = complete;
     const meanwhile = this.meanwhile ?? [];
     this.meanwhile = null;
     for (const apply of meanwhile) apply();
@@ -115,6 +118,7 @@ export class Census {
   /** Another data set: what is known may not be so any more. */
   reset() {
     this.doubtful = true;
+    this.isWhole = false;
     this.catalogue.doubt();
     this.ticket += 1;
     this.meanwhile = null;

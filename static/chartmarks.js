@@ -68,7 +68,7 @@ function drawGap({ g, box, x, y }, gap, narrow) {
   g.strokeStyle = s1;
   g.fillStyle = surface;
   for (const [t, v] of /** @type {const} */ ([[gap.from, gap.before], [gap.to, gap.after]])) {
-    if (x(t) < box.left || x(t) > box.right) continue;
+    if (v === null || x(t) < box.left || x(t) > box.right) continue;
     g.beginPath();
     g.arc(x(t), y(v), 3, 0, TAU);
     g.fill();

@@ -5,6 +5,7 @@
 
 import { Chart } from './chart.js';
 import { now } from './clock.js';
+import { Refused } from './api.js';
 import { CsvLink } from './csv.js';
 import { Caption, DetailHead, Over, rangeTitle, Readout } from './detailparts.js';
 import { h, setAttribute, setText } from './dom.js';
@@ -14,7 +15,7 @@ import { AllTime, Latest } from './latest.js';
 import { rangeFor, rangeNamed, zoomOf } from './ranges.js';
 import { RangeTable } from './rangetable.js';
 import { readRoute } from './route.js';
-import { summarise } from './statistics.js';
+import { openSilence, summarise } from './statistics.js';
 import { Timeline } from './timeline.js';
 import { endAt } from './windows.js';
 
@@ -40,6 +41,7 @@ const ZOOM_MS_LEAST = 1000;
  * @property {(zoom: Span | null) => void} zoom
  * @property {(on: boolean) => void} busy
  * @property {() => boolean} connecting the first connection is on its way
+ * @property {() => boolean} listed the catalogue has every series there is
  */
 
 export class Detail {
@@ -174,6 +176,8 @@ export class Detail {
       this.open(readRoute());
     }
     const { timeline } = this;
+    // It sent its first reading.
+    if (this.series && isNotFound(timeline.failure)) this.load();
     if (this.needs.moment().connected && timeline.isDue(now())) void timeline.renew();
     this.ask();
   }
@@ -187,14 +191,8 @@ export class Detail {
     const { series } = this;
     // Of a sensor that nobody knows there are no numbers, and those of the one before are not its.
     for (const part of [this.table, this.latest, this.allTime]) part.element.hidden = !series;
-    if (series) {
-      this.latest.draw(series, moment);
-      this.allTime.draw(series);
-    }
-    if (this.shown.type === '') {
-      this.over.say('No reading of this sensor has come yet', 'This page changes by itself.');
-      return;
-    }
+    this.element.classList.toggle('unknown', this.isUnknown);
+    if (series) this.latest.draw(series, moment);
     const began = performance.now();
     const rest = this.drawnFor + this.drawMs / DRAW_SHARE - began;
     if (rest > 0) {
@@ -205,6 +203,13 @@ export class Detail {
     this.drawChart(moment);
     this.drawnFor = began;
     this.drawMs = performance.now() - began;
+  }
+
+  /** Nobody has told of such a series. */
+  get isUnknown() {
+    if (this.series) return false;
+    const { type } = this.shown;
+    return type === '' || this.needs.listed() || isNotFound(this.timeline.failure);
   }
 
   /** @param {import('./card.js').Moment} moment */
@@ -218,6 +223,10 @@ export class Detail {
     const last = series?.last == null || series.lastAt === null
       ? null : { t: series.lastAt, v: series.last };
     if (live && last) endAt(lines, last);
+    const silence = live && connected ? openSilence(series, stretch, at) : 0;
+    if (silence > 0 && last) {
+      lines.gaps.push({ from: last.t, to: at, before: last.v, after: null, silence });
+    }
     this.chart.show({
       ...lines,
       from: frame.from,
@@ -233,21 +242,39 @@ export class Detail {
     this.whole.hidden = zoom === null;
     this.csv.draw(this.shown, stretch);
     this.caption.draw(stretch, timeline.sums.thinned, { firstAt: timeline.firstAt, now: at });
-    const some = this.drawTable({ from: frame.from, to: end });
-    if (timeline.failure !== null) this.sayFailure(timeline.failure);
+    // A sensor's clock may be ahead of ours: what it sent has been measured all the same.
+    const until = live && !zoom ? Infinity : frame.to;
+    const some = this.drawTable({ from: frame.from, to: end }, { until, silence });
+    if (this.isUnknown) this.sayUnknown();
+    else if (timeline.failure !== null) this.sayFailure(timeline.failure);
     else if (some || timeline.waiting) this.over.hide();
     else this.sayNothing(at);
   }
 
-  /** @param {Span} span @returns {boolean} whether anything was measured in it */
-  drawTable(span) {
-    const { series, timeline: { stretch, sums } } = this;
-    const extremes = summarise(stretch, span.from, span.to);
+  /**
+   * @param {Span} span as it is said
+   * @param {{until: number, silence: number}} end what was measured up to then counts, and how
+   *   long nothing was at its end
+   * @returns {boolean} whether anything was measured in it
+   */
+  drawTable(span, { until, silence }) {
+    const { series, timeline: { stretch, sums, firstAt } } = this;
+    const extremes = summarise(stretch, span.from, until);
     if (!series) return extremes !== null;
     const whole = sums.of(stretch);
+    const known = whole === stretch ? extremes : whole && summarise(whole, span.from, until);
+    // Live readings are here before the server has counted them. Where the range has all there
+    // are, both numbers are of the same readings.
+    const all = firstAt === null || !known ? 0 : Math.max(known.count, series.count ?? 0);
+    this.allTime.draw(series, all || series.count);
     this.table.draw(series, {
       extremes,
-      sums: whole === stretch ? extremes : whole && summarise(whole, span.from, span.to),
+      sums: known && {
+        ...known,
+        count: all || known.count,
+        gaps: known.gaps + (silence > 0 ? 1 : 0),
+        gapMs: known.gapMs + silence,
+      },
       window: whole?.window ?? null,
       percentiles: sums.percentiles,
     }, span);
@@ -255,6 +282,17 @@ export class Detail {
     const { id, type } = this.shown;
     setAttribute(this.plot, 'aria-label', `${id}, ${type}, ${this.title.textContent}, ${sum}`);
     return extremes !== null;
+  }
+
+  /** Neither an error nor an empty range: there is no such sensor, or it does not measure this. */
+  sayUnknown() {
+    const { id, type } = this.shown;
+    const others = this.needs.catalogue.allOf(id).length > 0;
+    const title = others ? `This sensor has no ${type}` : 'This sensor is not known';
+    const none = others ? 'No such reading of it' : 'No reading of this sensor';
+    this.over.say(title, `${none} has come, or it was removed. This page changes by itself.`,
+      { label: 'Show all sensors', act: this.needs.back },
+      { label: 'Why is my sensor missing?', href: `api/topics?${new URLSearchParams({ q: id })}` });
   }
 
   /** @param {unknown} error */
@@ -288,3 +326,6 @@ export class Detail {
     this.ask();
   }
 }
+
+/** @param {unknown} failure */
+const isNotFound = (failure) => failure instanceof Refused && failure.status === 404;

@@ -55,8 +55,10 @@ export class Over {
     this.title = h('b');
     this.text = h('p');
     this.button = h('button', { class: 'button edge', type: 'button', click: () => this.act() });
+    this.link = h('a', { class: 'button edge', target: '_blank', rel: 'noopener' });
     this.element = h('div', { class: 'over', hidden: true, 'data-role': 'over' },
-      h('div', { class: 'over-words' }, this.title, this.text, this.button));
+      h('div', { class: 'over-words' }, this.title, this.text,
+        h('p', { class: 'ways' }, this.link, this.button)));
     this.act = () => {};
   }
 
@@ -64,14 +66,22 @@ export class Over {
     this.element.hidden = true;
   }
 
-  /** @param {string} title @param {string} text @param {{label: string, act: () => void}} [way] */
-  say(title, text, way) {
+  /**
+   * @param {string} title
+   * @param {string} text
+   * @param {{label: string, act: () => void}} [way]
+   * @param {{label: string, href: string}} [page] where more is said
+   */
+  say(title, text, way, page) {
     this.element.hidden = false;
     setText(this.title, title);
     setText(this.text, text);
     this.button.hidden = !way;
     setText(this.button, way?.label ?? '');
     this.act = way?.act ?? (() => {});
+    this.link.hidden = !page;
+    setText(this.link, page?.label ?? '');
+    setAttribute(this.link, 'href', page?.href ?? null);
   }
 }
 

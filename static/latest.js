@@ -77,15 +77,18 @@ export class AllTime {
       h('div', { class: 'panel-body' }, this.facts.element));
   }
 
-  /** @param {import('./catalogue.js').Series} series */
-  draw(series) {
+  /**
+   * @param {import('./catalogue.js').Series} series
+   * @param {number | null} count its readings; null: not known
+   */
+  draw(series, count) {
     /** @param {number | null} v @param {number} [more] decimals */
     const text = (v, more = 0) =>
       v === null ? '' : withUnit(number(v, series.decimals + more), series.unit);
     const finer = series.meanDecimals;
     const spread = series.stddev === null
       ? '' : `, σ ${number(series.stddev, Math.min(4, series.decimals + Math.max(1, finer)))}`;
-    this.facts.put('Readings', series.count === null ? '–' : exact(series.count));
+    this.facts.put('Readings', count === null ? '–' : exact(count));
     this.facts.put('Min', text(series.min));
     this.facts.put('Avg', series.avg === null ? '' : text(series.avg, finer) + spread);
     this.facts.put('Max', text(series.max));

@@ -65,6 +65,7 @@ class Page {
       zoom: (zoom) => amend({ from: `${zoom?.from ?? ''}`, to: `${zoom?.to ?? ''}` }),
       busy: (on) => this.topBar.busy(on),
       connecting: () => this.live.link().state === 'connecting',
+      listed: () => this.census.isWhole,
     });
     this.search = new Search({ change: (q) => this.onQuery(q), enter: () => this.openFirst() });
     this.remove = new RemoveSensor({
@@ -277,7 +278,8 @@ class Page {
     const { hits } = this.overview;
     const group = this.overview.group;
     const connected = this.live.link().state === 'live';
-    this.toolbar.draw(this.catalogue, { connected, group, hits, more: this.census.hasMore });
+    const found = this.overview.query.trim() === '' ? null : this.overview.found;
+    this.toolbar.draw(this.catalogue, { connected, group, found, more: this.census.hasMore });
     setAttribute(this.toolbar.element, 'hidden', open || size === 0 ? '' : null);
     setAttribute(this.overview.element, 'hidden', open || size === 0 ? '' : null);
     this.noMatch.draw(this.overview.query, size, !open && size > 0 && hits === 0);

@@ -103,7 +103,12 @@ export class Overview {
     card.element.tabIndex = card.series.key === this.focusKey ? 0 : -1;
   }
 
-  /** How many series the present words find. */
+  /** The series that the present words find. */
+  get found() {
+    return this.layout.heads.flatMap((head) => head.group.members);
+  }
+
+  /** How many those are. */
   get hits() {
     return this.layout.heads.reduce((sum, head) => sum + head.group.members.length, 0);
   }

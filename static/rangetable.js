@@ -61,12 +61,14 @@ export class RangeTable {
     /** @param {number | null | undefined} v @param {number} [more] decimals */
     const text = (v, more = 0) => (v == null ? '–' : number(v, series.decimals + more));
     const when = momentIn(range);
-    const finer = extremes?.onOff ? 2 : series.meanDecimals;
+    const finer = finerOf(series, extremes);
     this.put('Now', text(series.last), series.unit);
     this.put('Min', text(extremes?.min), extremes ? when(extremes.minAt) : '');
     this.put('Avg', text(sums?.avg, finer), '');
     this.put('Max', text(extremes?.max), extremes ? when(extremes.maxAt) : '');
-    this.drawPercentiles(extremes ? percentiles : null, text);
+    // Percentiles lie between two readings at times, but hardly between off and on.
+    const between = extremes?.onOff ? 0 : finer;
+    this.drawPercentiles(extremes ? percentiles : null, (v) => text(v, between));
     const count = sums ? exact(sums.count) : extremes ? '–' : '0';
     this.put('Readings', count, sums ? gapsOf(sums, window) : '');
   }
@@ -93,6 +95,16 @@ export class RangeTable {
     setText(cell.value, value);
     setText(cell.note, note);
   }
+}
+
+/**
+ * Decimals more than a value that the mean of a range needs.
+ * @param {import('./catalogue.js').Series} series
+ * @param {import('./statistics.js').Summary | null} extremes
+ */
+function finerOf(series, extremes) {
+  if (extremes && extremes.min === extremes.max) return 0;
+  return extremes?.onOff ? 2 : series.meanDecimals;
 }
 
 /** @param {import('./statistics.js').Summary} summary @param {number | null} window in ms */

@@ -90,12 +90,18 @@ export class Columns {
   }
 }
 
-/** Silence shorter than this is never a gap: a guess at what a person would call a hiccup. */
-const GAP_MS_MIN = 15_000;
+/** Silence is a gap from so many of the series' own intervals on: as the server calls it late. */
+export const INTERVALS_MISSING = 3;
+/**
+ * Shorter silence is none, however fast the sensor: a guess at what a person would call a hiccup,
+ * and what makes a connection stale.
+ */
+const GAP_MS_MIN = 5000;
 
 /**
- * From how long a silence on readings are missing: five times what all but 5 % of the steps take.
- * Sensors that report on change have irregular steps, hence a high quantile and not the median.
+ * From how long a silence on readings are missing: three intervals, each what all but 5 % of the
+ * steps take at most. Sensors that report on change have irregular steps, hence a high quantile
+ * and not the median.
  *
  * @param {Columns} columns
  * @returns {number} ms; Infinity with fewer than three readings
@@ -103,7 +109,8 @@ const GAP_MS_MIN = 15_000;
 export function gapFrom(columns) {
   if (columns.length < 3) return Infinity;
   const timeAt = (/** @type {number} */ i) => /** @type {number} */ (columns.t[i]);
-  return Math.max(GAP_MS_MIN, usualStep(timeAt, columns.from, columns.to) * 5);
+  const interval = usualStep(timeAt, columns.from, columns.to);
+  return Math.max(GAP_MS_MIN, interval * INTERVALS_MISSING);
 }
 
 /** Of so many steps the usual one is known well enough. */
@@ -127,10 +134,11 @@ export function usualStep(timeAt, from, to) {
 }
 
 /**
- * @typedef {{from: number, to: number, before: number, after: number, silence: number,
+ * @typedef {{from: number, to: number, before: number, after: number | null, silence: number,
  *   torn?: boolean}} Gap
- * a stretch without readings: where the line ends and goes on, with its values there, and for how
- * long surely nothing was measured, in ms; torn: something may have been, that did not come here
+ * a stretch without readings: where the line ends and goes on, with its values there (null: it does
+ * not go on yet), and for how long surely nothing was measured, in ms; torn: something may have
+ * been, that did not come here
  */
 
 /**

@@ -26,7 +26,7 @@ export class Staff {
     const { min, max, avg, last } = series;
     const decimals = staffDecimals(series);
     setText(this.max, max === null ? '' : number(max, decimals));
-    setText(this.avg, avg === null ? '' : number(avg, series.isOnOff ? 2 : decimals));
+    setText(this.avg, avg === null ? '' : number(avg, decimals + series.meanDecimals));
     setText(this.min, min === null ? '' : number(min, decimals));
     /** @param {number | null} value */
     const height = (value) => {

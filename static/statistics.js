@@ -29,6 +29,23 @@ export function summarise({ rows }, from, to) {
 }
 
 /**
+ * The silence since the newest reading, where that is a gap already. The server says so if it
+ * says how the series is: it goes by when it heard of it, whatever the sensor's clock.
+ *
+ * @param {import('./catalogue.js').Series | null} series
+ * @param {import('./stretch.js').Stretch} stretch
+ * @param {number} now ms since 1970
+ * @returns {number} in ms; 0: none
+ */
+export function openSilence(series, { rows }, now) {
+  if (!series || series.lastAt === null || rows.length === 0) return 0;
+  const silence = Math.max(0, now - series.lastAt);
+  const missing = rows instanceof Windows ? rows.gapFrom() : gapFrom(rows);
+  const isGap = series.status === null ? silence > missing : series.status !== 'online';
+  return isGap ? silence : 0;
+}
+
+/**
  * @param {import('./series.js').Columns} columns
  * @param {number} first
  * @param {number} end one past the last

@@ -4,6 +4,8 @@ import { h, setAttribute, setText } from './dom.js';
 import { exact } from './format.js';
 import { glyph, setGlyph } from './icons.js';
 
+/** @typedef {import('./catalogue.js').Series} Series */
+
 /** @type {[string, string][]} */
 const GROUPS = [['location', 'Location'], ['type', 'Type'], ['none', 'None']];
 const STATES = /** @type {const} */ (['online', 'late', 'offline']);
@@ -11,6 +13,7 @@ const STATES = /** @type {const} */ (['online', 'late', 'offline']);
 export class Toolbar {
   /** @param {(by: string) => void} group */
   constructor(group) {
+    this.allWord = h('span', {}, 'All ');
     this.all = h('b', { 'data-role': 'total' });
     this.states = STATES.map((status) => {
       const shape = glyph(status);
@@ -24,7 +27,7 @@ export class Toolbar {
       type: 'button', 'data-group': by, click: () => group(by),
     }, label));
     this.element = h('div', { class: 'toolbar' },
-      h('span', { class: 'all' }, 'All ', this.all),
+      h('span', { class: 'all' }, this.allWord, this.all),
       ...this.states.map((one) => one.element), this.note, h('span', { class: 'push' }),
       h('span', { class: 'label', id: 'group-label' }, 'Group'),
       h('div', { class: 'segments', role: 'group', 'aria-labelledby': 'group-label' },
@@ -33,14 +36,15 @@ export class Toolbar {
 
   /**
    * @param {import('./catalogue.js').Catalogue} catalogue
-   * @param {{connected: boolean, group: string, hits: number, more: boolean}} shown
+   * @param {{connected: boolean, group: string, found: Series[] | null, more: boolean}} shown
+   *   `found`: those that the search leaves; null: nothing is searched
    */
-  draw(catalogue, { connected, group, hits, more }) {
-    const total = catalogue.series.size;
-    const found = hits === total ? exact(total) : `${exact(hits)} of ${exact(total)}`;
-    setText(this.all, found);
+  draw(catalogue, { connected, group, found, more }) {
+    const total = exact(catalogue.series.size);
+    this.allWord.hidden = found !== null;
+    setText(this.all, found === null ? total : `${exact(found.length)} of ${total}`);
     const counts = new Map(STATES.map((status) => [/** @type {string} */ (status), 0]));
-    for (const one of catalogue.series.values()) {
+    for (const one of found ?? catalogue.series.values()) {
       const status = one.status ?? 'online';
       counts.set(status, (counts.get(status) ?? 0) + 1);
     }

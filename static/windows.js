@@ -4,7 +4,7 @@
  * every peak.
  */
 
-import { usualStep } from './series.js';
+import { INTERVALS_MISSING, usualStep } from './series.js';
 
 /**
  * @typedef {object} Window
@@ -24,9 +24,6 @@ import { usualStep } from './series.js';
  * @property {(Window | null)[]} windows what stands at each place; empty: readings
  * @property {import('./series.js').Gap[]} gaps
  */
-
-/** Silence is a gap from so many usual steps on: see `gapFrom` of readings. */
-const STEPS_MISSING = 5;
 
 export class Windows {
   /** @param {number} window its length in ms @param {number} most kept; the oldest go first */
@@ -91,19 +88,19 @@ export class Windows {
 
   /**
    * From how long a silence on, between the end of one window and the start of the next, readings
-   * are missing. Where every window usually has readings, one without is missing, if its length
-   * is five of the usual steps between readings. Where windows usually lie apart, be it that the
-   * sensor is slow or that the server left windows out, five of those steps.
+   * are missing: see `gapFrom` of readings. Where every window usually has readings, one without
+   * is missing, if its length is three of the usual steps between readings. Where windows usually
+   * lie apart, be it that the sensor is slow or that the server left windows out, three of those.
    *
    * @returns {number} ms; Infinity with fewer than three windows
    */
   gapFrom() {
     if (this.length < 3) return Infinity;
     const usual = usualStep((i) => this.at(i).t, 0, this.length);
-    if (usual > this.window) return STEPS_MISSING * usual - this.window;
+    if (usual > this.window) return INTERVALS_MISSING * usual - this.window;
     const counts = this.all.map((window) => window.count).sort((a, b) => a - b);
     const typical = /** @type {number} */ (counts[counts.length >> 1]);
-    return this.window * Math.max(1, STEPS_MISSING / typical);
+    return this.window * Math.max(1, INTERVALS_MISSING / typical);
   }
 }
 

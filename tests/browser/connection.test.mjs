@@ -78,7 +78,7 @@ test('a server that owes an answer for five seconds is called stale', async () =
 });
 
 /** For eight seconds the page said “Connecting” over cards that looked live. */
-test('a connection that is replaced is called lost until something comes over the new', async () => {
+test('a connection that is replaced is called lost until the new one speaks', async () => {
   server.publish({ ...KITCHEN, value: 21 });
   await open();
   await connection('Live');
@@ -96,7 +96,7 @@ test('a connection that is replaced is called lost until something comes over th
 });
 
 /** With Redis stopped when the page was just opened, it said “Live” for half a minute. */
-test('a server that hears nothing is called stale, since the same moment all the time', async () => {
+test('a server that hears nothing is called stale, and since when stays', async () => {
   server.publish({ ...KITCHEN, value: 21 });
   await open();
   await connection('Live');

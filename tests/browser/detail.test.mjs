@@ -143,6 +143,45 @@ test('a sensor that nobody knows yet is waited for', async () => {
   assert.deepEqual(page.faults, []);
 });
 
+/** It offered to remove what is not there, and to try again what cannot be had. */
+test('a sensor of the address that nobody knows is said not to be known', async () => {
+  fill(3);
+  await openDetail('#sensor=nosuch&type=speed');
+  const over = role(page, 'over');
+  await until(text(over), (said) => said.includes('This sensor is not known'));
+  const why = over.getByRole('link', { name: 'Why is my sensor missing?' });
+  assert.equal(await why.getAttribute('href'), 'api/topics?q=nosuch');
+  for (const name of ['Try again', 'Remove sensor…']) {
+    assert.equal(await page.getByRole('button', { name }).isVisible(), false, name);
+  }
+  server.publish({ ...FLOW, sensor_id: 'nosuch', value: 3 });
+  await until(text(role(page, 'range-readings')), (said) => said === '1');
+  assert.equal(await over.isVisible(), false);
+  await page.evaluate(() => { location.hash = '#sensor=flow&type=weight'; });
+  await until(text(over), (said) => said.includes('This sensor has no weight'));
+  await over.getByRole('button', { name: 'Show all sensors' }).click();
+  await cardOf(page, 'flow', 'speed').waitFor();
+});
+
+/** While live they were one or two apart. */
+test('the range that has all readings and all time count the same', async () => {
+  fill(30);
+  await openDetail('#sensor=flow&type=speed&range=24h');
+  const both = () => page.evaluate(() => [
+    document.querySelector('[data-role="range-readings"]').textContent,
+    document.querySelector('.facts dt + dd') && [...document.querySelectorAll('.facts dt')]
+      .find((name) => name.textContent === 'Readings').nextElementSibling.textContent,
+  ]);
+  await until(both, ([range, all]) => range === '30' && all === '30');
+  const ahead = new Date(Date.now() + 900).toISOString();
+  for (let i = 1; i <= 8; i += 1) {
+    server.publish({ ...FLOW, value: i, timestamp: ahead });
+    const [range, all] = await until(both, ([said]) => said === String(30 + i));
+    assert.equal(range, all);
+  }
+  assert.deepEqual(page.faults, []);
+});
+
 /** Behind another sensor, one that had been removed showed the numbers of that one as its own. */
 test('a sensor that nobody knows does not show the numbers of the one before', async () => {
   fill(30);

@@ -71,7 +71,7 @@ test('of more readings than can be shown the peaks are, and all are counted', as
   await said('range-max', '99');
   await said('caption-line', 'Line: lowest and highest readings');
   await said('range-readings', /^7,[01]\d\d$/);
-  await said('range-p50', '1');
+  await said('range-p50', '1.0');
   assert.equal(server.questions.filter((one) => one.resolution === '1m').length, 1);
   assert.deepEqual(page.faults, []);
 });
@@ -85,7 +85,7 @@ test('windows are a mean with a band, said in words, and told by the crosshair',
   await until(banded, (n) => n > 50_000);
   const { x, y, width, height } = await sizeOf();
   await page.mouse.move(x + width / 2, y + height / 2);
-  await said('cross-value', '3');
+  await said('cross-value', '3.0');
   await said('cross-span', 'mean · 1 to 6 · 3 readings');
   await said('range-readings', /^4,3\d\d$/);
   assert.deepEqual(page.faults, []);

@@ -144,6 +144,27 @@ test('search finds by id, type and place, and says when nothing matches', async 
   assert.deepEqual(page.faults, []);
 });
 
+/** It said “2 of 129” beside chips that counted all 129. */
+test('the states are those of what the search leaves, and end before the edge', async () => {
+  for (let i = 0; i < 129; i += 1) {
+    const sensor_id = `${i < 2 ? 'attic' : 'cellar'}_${i}`;
+    server.publish({ ...KITCHEN, sensor_id, value: i }, { push: false });
+    server.turn(sensor_id, 'temperature', ['late', 'online', 'offline'][Math.min(i, i % 3)]);
+  }
+  const page = await openLive({ width: 390 });
+  const counts = async () => [await role(page, 'total').textContent(),
+    ...await page.locator('.toolbar .state:visible .n').allTextContents()].join(' ');
+  await until(counts, (said) => said === '129 43 43 43');
+  const gap = await page.evaluate(() =>
+    innerWidth - document.querySelector('.toolbar .segments').getBoundingClientRect().right);
+  assert.ok(gap >= 11.5, `${gap} px to the right edge`);
+  await page.fill('#search', 'attic');
+  await until(counts, (said) => said === '2 of 129 1 1');
+  await page.fill('#search', '');
+  await until(counts, (said) => said === '129 43 43 43');
+  assert.deepEqual(page.faults, []);
+});
+
 test('cards are grouped by place or by type', async () => {
   fill();
   fill({ ...KITCHEN, sensor_id: 'cellar', location: null });

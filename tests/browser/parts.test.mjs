@@ -152,6 +152,18 @@ test('a server that has heard nothing for five seconds is silent, until it hears
   assert.equal(pulse.silentSince(18_000), null);
 });
 
+/** A mean of 5.5 was shown as 6, and one of nothing but ones as 1.00. */
+test('a mean has a decimal more than whole numbers, where it says something', () => {
+  const more = (values) => {
+    const one = new Catalogue().open('a', 't');
+    for (const value of values) one.learnDecimals(value);
+    [one.min, one.max] = [Math.min(...values), Math.max(...values)];
+    return one.meanDecimals;
+  };
+  assert.deepEqual([[5, 6], [1, 1], [0, 1], [20.5, 24], [900, 1846], [3, 3]].map(more),
+    [1, 0, 2, 0, 0, 0]);
+});
+
 test('groups that fit share a row, and keys lead through all of them', () => {
   const catalogue = new Catalogue();
   for (const [place, n] of [['A', 2], ['B', 1], ['C', 5], ['', 1]]) {

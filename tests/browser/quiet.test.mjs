@@ -8,6 +8,7 @@ import { openLive, page, server, setStage } from './stage.mjs';
 
 setStage();
 
+const KITCHEN = { sensor_id: 'kitchen', sensor_type: 'temperature', unit: '°C' };
 const SENSORS = ['kitchen', 'cellar', 'roof'];
 /** Each sent last so long ago, in seconds. */
 const furnish = (ages) => SENSORS.forEach((sensor_id, n) => {
@@ -42,6 +43,27 @@ test('late and offline are a shape, a word and a colour, online is an age', asyn
   assert.equal(await page.locator('.exceptions').textContent(), '1 late1 offline');
   assert.equal(await cardOf(page, 'roof', 'temperature').locator('.spark em').textContent(),
     'nothing in 5 min');
+  assert.deepEqual(page.faults, []);
+});
+
+/** A sensor that was offline for minutes still had “1.7/s” on its card and “no gap” in its range. */
+test('what is offline has no rate, and a gap up to now', async () => {
+  for (let age = 120; age > 70; age -= 1) {
+    const timestamp = new Date(Date.now() - age * 1000).toISOString();
+    server.publish({ ...KITCHEN, value: age, timestamp }, { push: false });
+  }
+  server.turn('kitchen', 'temperature', 'online');
+  await openLive();
+  const card = cardOf(page, 'kitchen', 'temperature');
+  const rate = text(role(card, 'rate'));
+  await until(rate, (said) => said === '1.0/s');
+  server.turn('kitchen', 'temperature', 'offline');
+  await until(rate, (said) => said === '');
+  await card.click();
+  const cell = page.locator('.range-table td', { has: role(page, 'range-readings') });
+  await until(text(cell.locator('small')), (said) => /^1 gap, 1\u202fmin$/.test(said));
+  server.turn('kitchen', 'temperature', 'online');
+  await until(text(cell.locator('small')), (said) => said === 'no gap');
   assert.deepEqual(page.faults, []);
 });
 

@@ -6,7 +6,7 @@ import { parsePosition, parseToken } from '../../static/position.js';
 import { addressOf, pointsFor } from '../../static/question.js';
 import { rangeNamed, spanOf, zoomOf } from '../../static/ranges.js';
 import { Columns, lineOf } from '../../static/series.js';
-import { summarise } from '../../static/statistics.js';
+import { openSilence, summarise } from '../../static/statistics.js';
 import { Stretch } from '../../static/stretch.js';
 import { Timeline } from '../../static/timeline.js';
 import { bandOf, endAt, Windows } from '../../static/windows.js';
@@ -32,6 +32,32 @@ test('a stretch without readings is a null between its ends', () => {
   const { v, gaps } = lineOf(columns, { from: 0, to: 120_000 });
   assert.equal(v.indexOf(null), 4);
   assert.deepEqual(gaps, [{ from: 3000, to: 63_000, before: 3, after: 63, silence: 60_000 }]);
+});
+
+/** Ten seconds without the server were a straight line and “no gap”. */
+test('silence is a gap from three of the series\' own intervals on', () => {
+  const gapsAfter = (interval, silence) => {
+    const t = seconds(0, 40).map((i) => i * interval + (i < 20 ? 0 : silence - interval));
+    const stretch = readingsOf(t.map((at) => [at, 1]));
+    const { gaps, gapMs } = summarise(stretch, 0, Infinity);
+    assert.equal(lineOf(stretch.rows, { from: 0, to: 1e9 }).gaps.length, gaps);
+    return gapMs;
+  };
+  const check = (interval, silence, said) => assert.equal(gapsAfter(interval, silence), said);
+  check(1000, 10_000, 10_000);
+  check(500, 10_000, 10_000);
+  check(1000, 3000, 0);
+  check(10_000, 30_000, 0);
+  check(10_000, 31_000, 31_000);
+  check(60_000, 150_000, 0);
+});
+
+test('a sensor that is late has a gap up to now, one that the server hears has none', () => {
+  const stretch = readingsOf(seconds(0, 10).map((i) => [i * 1000, 1]));
+  const silence = (status) => openSilence({ lastAt: 9000, status }, stretch, 79_000);
+  assert.deepEqual(['offline', 'late', 'online', null].map(silence), [70_000, 70_000, 0, 70_000]);
+  assert.equal(openSilence({ lastAt: 9000, status: null }, stretch, 12_000), 0);
+  assert.equal(openSilence({ lastAt: 9000, status: 'late' }, readingsOf([]), 79_000), 0);
 });
 
 test('a missing window is a gap where every window usually has readings', () => {
