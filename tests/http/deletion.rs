@@ -111,9 +111,11 @@ fn browsers_that_want_the_sensor_are_told_once_in_its_place_among_the_readings()
     }
     assert_eq!(all.expect("sensor_update")["value"], 4.0);
     assert_eq!(other.expect("sensor_update")["value"], 4.0);
-    // Nothing of it is committed here, so who comes now gets what is left of it.
+    // Nothing of it is committed here, so who subscribes now gets what is left of it.
     let mut late = Browser::connect(&stage);
     late.expect("status");
+    late.say("subscribe", json!({"sensors": ["*"]}));
+    assert_eq!(late.expect("status")["message"], "subscribed");
     assert_eq!(late.expect("sensor_removed"), json!({"sensor_id": "kitchen"}));
     let mut values = [(); 2].map(|()| late.expect("sensor_update")["value"].as_f64().unwrap());
     values.sort_by(f64::total_cmp);

@@ -29,9 +29,11 @@ impl Browser {
         self.socket.send(Message::text(text)).unwrap();
     }
 
-    /// The next event.
+    /// The next event. Pings come for ever, so that reading alone never gives up.
     fn hear(&mut self) -> (String, Value) {
+        let until = Instant::now() + Duration::from_secs(30);
         loop {
+            assert!(Instant::now() < until, "nothing but pings");
             match self.socket.read().unwrap() {
                 Message::Text(text) => {
                     let json: Value = serde_json::from_str(text.as_str()).unwrap();

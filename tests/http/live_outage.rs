@@ -74,9 +74,11 @@ fn what_was_sent_again_after_it_was_committed_is_not_shown() {
     stage.append(1, 7, &message);
     stage.append(1, 8, &[("s/b/t", &value(2.0))]);
     assert_eq!(browser.expect("sensor_update")["value"], 2.0);
-    // Nor to who comes before the rest is committed.
+    // Nor to who subscribes before the rest is committed.
     let mut later = Browser::connect(&stage);
     later.expect("status");
+    later.say("subscribe", json!({"sensors": ["*"]}));
+    assert_eq!(later.expect("status")["message"], "subscribed");
     assert_eq!(later.expect("sensor_update")["value"], 2.0);
 }
 
