@@ -176,6 +176,7 @@ impl Fold {
                 continue;
             }
             let (mut counted, mut retained) = (0, false);
+            let beyond_before = self.meta.totals.late_beyond_windows;
             for reading in own {
                 match self.fold_reading(reading, message.position, message.is_retained, now) {
                     Outcome::Counted => counted += 1,
@@ -192,7 +193,9 @@ impl Fold {
             };
             *total += 1;
             if let Some(topic) = message.topic {
+                let beyond = self.meta.totals.late_beyond_windows - beyond_before;
                 self.topics().folded(topic, counted, (from, from + own.len()), last);
+                self.topics().beyond_windows(topic, beyond);
             }
         }
         self.decomposer.topics.settle(&self.table, &readings);

@@ -26,7 +26,7 @@ use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use self::distinct::Distinct;
-pub use self::record::{Last, LeftOut, Record};
+pub use self::record::{Amended, Last, LeftOut, Record};
 use super::batch::Numbers;
 use super::series::{Table, sensor_of};
 use crate::message::{Flags, Message};
@@ -187,6 +187,12 @@ impl Topics {
             Ok(decoded) => {
                 record.format = Some(decoded.format);
                 record.last_readings = u32::from(decoded.readings);
+                record.amended = Amended {
+                    attributes: decoded.attributes_left_out,
+                    future: decoded.future_replaced,
+                    is_zone_suspected: decoded.zone_suspected,
+                    beyond_windows: 0,
+                };
                 let partly: u64 = decoded.refused_elements.iter().map(|n| u64::from(*n)).sum();
                 record.partly += partly;
                 let is_refused = |refusal: &Refusal| decoded.refused_elements[refusal.index()] > 0;
@@ -218,6 +224,12 @@ impl Topics {
         seen.record.readings += counted;
         seen.record.ignored += u64::from(last != Last::Counted);
         seen.record.last = last;
+    }
+
+    /// So many readings of the message that was folded last stand in no window.
+    pub fn beyond_windows(&mut self, place: Place, readings: u64) {
+        let record = &mut self.seen[place.0 as usize].record;
+        record.amended.beyond_windows = u16::try_from(readings).unwrap_or(u16::MAX);
     }
 
     /// A sensor was deleted.

@@ -147,6 +147,11 @@ impl Rows {
         self.of_sensor(id).map(|(series, row)| self.merge(series, row))
     }
 
+    /// When a series was heard, and how often it uses to be.
+    pub(super) fn heard(&self, series: &SeriesKey) -> Option<Heard> {
+        self.series.get(series).map(|row| heard(&row.parts))
+    }
+
     fn of_sensor<'a>(&'a self, id: &'a str) -> impl Iterator<Item = (&'a SeriesKey, &'a Row)> {
         let from = SeriesKey { sensor_id: id.into(), sensor_type: "".into() };
         self.series

@@ -7,6 +7,7 @@ mod aggregator;
 mod dead_letters;
 mod deletion;
 mod endings;
+mod explain;
 mod feed;
 mod hosts;
 mod kept;

@@ -18,7 +18,7 @@ fn now_ms(stage: &Stage) -> u64 {
 }
 
 /// Writes a series that was heard every `interval_ms` until so long ago, as a commit would.
-fn put(stage: &Stage, id: &str, interval_ms: u32, silence_ms: u64) {
+pub fn heard(stage: &Stage, id: &str, interval_ms: u32, silence_ms: u64) {
     let at_ms = now_ms(stage) - silence_ms;
     let mut state = State {
         number: 1,
@@ -46,10 +46,10 @@ fn wait_for(stage: &Stage, path: &str, expected: &Value) {
 #[test]
 fn each_sensor_is_judged_by_its_own_interval_and_a_restart_changes_nothing() {
     let mut stage = Stage::start();
-    put(&stage, "hourly", 3_600_000, 7_200_000);
-    put(&stage, "slow", 10_000, 45_000);
-    put(&stage, "fast", 1_000, 300_000);
-    put(&stage, "once", 0, 600_000);
+    heard(&stage, "hourly", 3_600_000, 7_200_000);
+    heard(&stage, "slow", 10_000, 45_000);
+    heard(&stage, "fast", 1_000, 300_000);
+    heard(&stage, "once", 0, 600_000);
     let expected = json!({
         "fast": "offline", "hourly": "online", "once": "online", "slow": "late",
     });
@@ -74,9 +74,9 @@ fn each_sensor_is_judged_by_its_own_interval_and_a_restart_changes_nothing() {
 #[test]
 fn a_sensor_that_is_heard_again_is_online() {
     let stage = Stage::start();
-    put(&stage, "a", 1_000, 300_000);
+    heard(&stage, "a", 1_000, 300_000);
     wait_for(&stage, "/api/sensors/a", &json!({"a": "offline"}));
-    put(&stage, "a", 1_000, 0);
+    heard(&stage, "a", 1_000, 0);
     wait_for(&stage, "/api/sensors/a", &json!({"a": "online"}));
 }
 
@@ -98,11 +98,11 @@ fn browsers_that_want_the_sensor_are_told_once_when_it_turns() {
         })
     };
     for (silence_ms, status) in [(45_000, "late"), (150_000, "offline"), (0, "online")] {
-        put(&stage, "a", 10_000, silence_ms);
+        heard(&stage, "a", 10_000, silence_ms);
         assert_eq!(all.expect("sensor_status"), told("a", status));
         wait_for(&stage, "/api/sensors/a", &json!({"a": status}));
     }
-    put(&stage, "other", 10_000, 150_000);
+    heard(&stage, "other", 10_000, 150_000);
     assert_eq!(all.expect("sensor_status"), told("other", "offline"));
     assert_eq!(other.expect("sensor_status"), told("other", "offline"), "and nothing of `a`");
 }
@@ -134,7 +134,7 @@ fn nobody_is_late_because_nobody_folds() {
     let stage = Stage::start();
     // Something waits that is not folded: it may be of any sensor, so the clock stands still.
     stage.append(0, 1, &[("sensors/a/t", r#"{"value":2}"#)]);
-    put(&stage, "a", 1_000, 9_500);
+    heard(&stage, "a", 1_000, 9_500);
     wait_for(&stage, "/api/sensors/a", &json!({"a": "online"}));
     let as_of = |json: &Value| json["as_of"].as_str().unwrap().to_owned();
     // Two looks at least, a second from one to the next: by a clock that runs it were late.

@@ -9,7 +9,7 @@ use streamgauge::shard::ShardCount;
 use crate::stage::{Reply, Stage, keys};
 
 /// 2024-01-01T12:00:00Z.
-const AT: i64 = 1_704_110_400_000;
+pub const AT: i64 = 1_704_110_400_000;
 /// Every letter that means something to HTML, JSON, MQTT, Redis or an address.
 const HOSTILE: [&str; 7] = [
     "sensors/<img src=x onerror=alert(1)>/t",
@@ -21,17 +21,17 @@ const HOSTILE: [&str; 7] = [
     " / ",
 ];
 
-fn shard_of(topic: &str) -> usize {
+pub fn shard_of(topic: &str) -> usize {
     ShardCount::new(2).unwrap().shard_of(topic).index()
 }
 
 /// As an owner writes it.
-fn put(stage: &Stage, topic: &str, record: &Record) {
+pub fn put(stage: &Stage, topic: &str, record: &Record) {
     let key = &keys()[shard_of(topic)].topics;
     stage.redis(redis::cmd("HSET").arg(key).arg(topic).arg(record.write()));
 }
 
-fn counted(series: &str) -> Record {
+pub fn counted(series: &str) -> Record {
     Record {
         last_message: UnixMillis(AT),
         messages: 5,
@@ -48,7 +48,7 @@ fn escaped(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }
 
-fn explain(stage: &Stage, topic: &str) -> Value {
+pub fn explain(stage: &Stage, topic: &str) -> Value {
     let reply = stage.get(&format!("/api/topics/explain?topic={}", escaped(topic)));
     assert_eq!(reply.status, 200, "{topic}: {}", reply.text());
     let answer = reply.json();
@@ -174,7 +174,7 @@ fn a_topic_that_is_counted_names_its_series() {
     assert_eq!(answer["readings"], expected);
     assert!(verdict.contains("sensor \"k1\" type \"temperature\""), "{verdict}");
     assert!(verdict.contains("The payload names the sensor"), "{verdict}");
-    assert!(verdict.contains("1 of 5 messages were refused"), "{verdict}");
+    assert!(verdict.contains("Refused: 1 of 5 messages"), "{verdict}");
     assert_eq!(answer["refused"]["reason"], "missing_value");
     assert!(answer["refused"]["explanation"].as_str().unwrap().contains("`value`"));
     assert_eq!((&answer["last_dead_letter"], &answer["similar"]), (&json!(null), &json!([])));
@@ -234,7 +234,7 @@ fn while_messages_wait_to_be_counted_the_answer_says_so() {
     let answer = stage.get_until(&path, lags).json();
     assert_eq!((&answer["outcome"], &answer["waiting"]), (&json!("never_seen"), &json!(4)));
     let verdict = answer["verdict"].as_str().unwrap();
-    let said = format!("4 messages are stored in shard {shard} and wait to be counted");
+    let said = format!("In shard {shard} 4 messages are stored and not counted yet");
     assert!(verdict.starts_with(&said), "{verdict}");
     assert!(verdict.contains("No process aggregates this shard"), "{verdict}");
     // Of a shard that somebody owns he is behind.

@@ -48,6 +48,19 @@ impl Last {
     }
 }
 
+/// What was done with readings of a message that were counted all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amended {
+    /// Units, locations and metadata that were left out.
+    pub attributes: u16,
+    /// Timestamps too far ahead: the time of receipt stands.
+    pub future: u16,
+    /// Whether one of those was ahead by what a zone error makes.
+    pub is_zone_suspected: bool,
+    /// Readings so old that no window is kept for them.
+    pub beyond_windows: u16,
+}
+
 /// What was seen of a topic by the owners of its shard, since it was seen first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
@@ -72,6 +85,8 @@ pub struct Record {
     pub format: Option<&'static str>,
     /// How many readings that message had.
     pub last_readings: u32,
+    /// What was done with those.
+    pub amended: Amended,
     /// Hash fields of the series that the topic named, the newest first; at most [`SERIES_MAX`].
     pub series: Vec<Vec<u8>>,
     /// How often messages come.
@@ -92,6 +107,8 @@ struct Stored<'a> {
     refused: Option<(Cow<'a, str>, i64)>,
     format: Option<Cow<'a, str>>,
     k: u32,
+    /// As [`Amended`] has them.
+    x: (u16, u16, bool, u16),
     s: Vec<Cow<'a, str>>,
     /// Milliseconds of the last message, then decayed messages and seconds.
     rate: (u64, f64, f64),
@@ -136,6 +153,11 @@ impl Record {
             refused: self.refusal.map(|(refusal, at)| (refusal.name().into(), at.0)),
             format: self.format.map(Into::into),
             k: self.last_readings,
+            x: {
+                let Amended { attributes, future, is_zone_suspected, beyond_windows } =
+                    self.amended;
+                (attributes, future, is_zone_suspected, beyond_windows)
+            },
             s: self.series.iter().map(|field| String::from_utf8_lossy(field)).collect(),
             rate: (self.rate.heard_ms, self.rate.messages, self.rate.seconds),
         };
@@ -155,6 +177,7 @@ impl Record {
             FORMATS.iter().map(|format| format.name).find(|known| *known == name)
         };
         let (heard_ms, messages, seconds) = stored.rate;
+        let (attributes, future, is_zone_suspected, beyond_windows) = stored.x;
         Some(Self {
             last_message: UnixMillis(stored.at),
             messages: stored.n,
@@ -166,6 +189,7 @@ impl Record {
             refusal: stored.refused.and_then(refusal),
             format: stored.format.and_then(format),
             last_readings: stored.k,
+            amended: Amended { attributes, future, is_zone_suspected, beyond_windows },
             series: stored.s.iter().take(SERIES_MAX).map(|it| it.as_bytes().to_vec()).collect(),
             rate: Rate { heard_ms, messages, seconds },
         })
@@ -219,6 +243,12 @@ mod tests {
             refusal: Some((Refusal::TooDeep, UnixMillis(7))),
             format: Some("json"),
             last_readings: 4,
+            amended: Amended {
+                attributes: 1,
+                future: 2,
+                is_zone_suspected: true,
+                beyond_windows: 3,
+            },
             series: Vec::new(),
             rate: Rate { heard_ms: 5, messages: 0.1, seconds: 2.5 },
         };

@@ -1,5 +1,6 @@
 //! Why a sensor is missing: what becomes of the messages of one topic, in words.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hyper::StatusCode;
@@ -9,7 +10,7 @@ use utoipa::ToSchema;
 use super::beside_the_runtime;
 use super::seen::Seen;
 use super::similar::{Likeness, similar};
-use super::verdict::{Case, Outcome};
+use super::verdict::{Case, Outcome, UNNAMED};
 use super::words;
 use crate::aggregate::topics::Record;
 use crate::ingest::TopicFilters;
@@ -19,6 +20,7 @@ use crate::serve::answer;
 use crate::serve::error::Fault;
 use crate::serve::http::dead_letters;
 use crate::serve::query::{Kind, Parameter};
+use crate::serve::quiet::{Heard, Status};
 use crate::serve::router::Reply;
 use crate::serve::service::{Asked, Service};
 use crate::serve::table::Rows;
@@ -93,7 +95,7 @@ pub(in crate::serve) struct Explanation {
 pub(super) struct Made {
     sensor_id: Box<str>,
     sensor_type: Box<str>,
-    /// What says so: `payload` or `topic`.
+    /// What says so: `payload` or `topic`, also where a level is empty and `unknown` stands in.
     named_by: &'static str,
     /// Readings, also through other topics; null when the series is not in the list of sensors.
     #[schema(required = true)]
@@ -104,6 +106,9 @@ pub(super) struct Made {
     last_reading: Option<Moment>,
     #[schema(required = true)]
     status: Option<&'static str>,
+    /// When its last message came, and how often they use to.
+    #[serde(skip)]
+    heard: Option<Heard>,
 }
 
 /// A refusal, explained.
@@ -112,7 +117,8 @@ struct Refused {
     /// One of a closed set, as `bad_json`.
     reason: &'static str,
     /// What it means, and what to do.
-    explanation: &'static str,
+    #[schema(value_type = String)]
+    explanation: Cow<'static, str>,
     #[schema(value_type = String, format = DateTime)]
     at: Moment,
 }
@@ -191,8 +197,9 @@ fn made(rows: &Rows, topic: &str, record: Option<&Record>) -> Vec<Made> {
     let mut levels = topic.split('/').skip(1);
     let (id, kind) = (levels.next().unwrap_or_default(), levels.next().unwrap_or_default());
     let made = |key: SeriesKey| {
-        let named_by_topic = *key.sensor_id == *id
-            && (*key.sensor_type == *kind || (kind.is_empty() && &*key.sensor_type == "unknown"));
+        let says =
+            |level: &str, name: &str| *level == *name || (level.is_empty() && name == UNNAMED);
+        let named_by_topic = says(id, &key.sensor_id) && says(kind, &key.sensor_type);
         let found = rows.sensor(&key.sensor_id).find(|row| *row.series == key);
         let row = found.as_ref().map(SensorRow::new);
         Made {
@@ -201,6 +208,7 @@ fn made(rows: &Rows, topic: &str, record: Option<&Record>) -> Vec<Made> {
             last_value: row.as_ref().and_then(|row| row.last_value),
             last_reading: row.as_ref().and_then(|row| row.last_reading),
             status: row.as_ref().and_then(|row| row.status),
+            heard: rows.heard(&key),
             sensor_id: key.sensor_id,
             sensor_type: key.sensor_type,
         }
@@ -222,6 +230,20 @@ impl Made {
         self.named_by == "payload"
     }
 
+    /// How it was heard, if it is so quiet.
+    pub(super) fn quiet(&self, status: Status) -> Option<(Status, Heard)> {
+        let heard = self.heard.filter(|_| self.status == Some(status.name()))?;
+        Some((status, heard))
+    }
+
+    pub(super) fn sensor_id(&self) -> &str {
+        &self.sensor_id
+    }
+
+    pub(super) fn sensor_type(&self) -> &str {
+        &self.sensor_type
+    }
+
     pub(super) fn name(&self) -> String {
         format!("sensor {:?} type {:?}", self.sensor_id, self.sensor_type)
     }
@@ -239,12 +261,17 @@ struct Known<'a> {
 fn explained(topic: &str, filters: &TopicFilters, known: Known<'_>) -> Explanation {
     let Known { seen, made, letter, shard, backlog } = known;
     let record = seen.get(topic);
-    let case = Case { topic, filters, record, made: &made, left_out: seen.left_out };
+    // Of another refusal it would say nothing of this one.
+    let last = record.and_then(|record| record.refusal).map(|(refusal, _)| refusal.name());
+    let of_last = letter.as_ref().filter(|letter| Some(&*letter.reason) == last);
+    let payload = of_last.map(|letter| &*letter.payload);
+    let (left_out, as_of) = (seen.left_out, seen.as_of);
+    let case = Case { topic, filters, record, made: &made, left_out, payload, as_of };
     let (outcome, verdict) = case.judge();
     let verdict = words::behind(shard, backlog) + &verdict;
     let refused = |(refusal, at): (Refusal, _)| Refused {
         reason: refusal.name(),
-        explanation: words::explanation(refusal),
+        explanation: words::explained(refusal, payload),
         at: Moment(at),
     };
     Explanation {

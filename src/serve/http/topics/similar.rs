@@ -14,6 +14,8 @@ pub(super) enum Likeness {
     Case,
     /// The same but for spaces, and slashes that make empty levels.
     Slashes,
+    /// Both.
+    SlashesAndCase,
     /// One letter is wrong, missing or too many, or two are swapped.
     OneLetter,
     /// Two letters are.
@@ -31,6 +33,7 @@ impl Likeness {
         match self {
             Self::Case => "the same letters in another case",
             Self::Slashes => "the same but for slashes or spaces",
+            Self::SlashesAndCase => "the same but for slashes or spaces, in another case",
             Self::OneLetter => "one letter differs",
             Self::TwoLetters => "two letters differ",
             Self::Levels => "the same with more or fewer levels",
@@ -48,9 +51,12 @@ impl Likeness {
         if topic.lower == lower {
             return Some(Self::Case);
         }
+        if levels(topic.text).eq(levels(other)) {
+            return Some(Self::Slashes);
+        }
         let levels: Vec<&str> = levels(&lower).collect();
         if topic.levels == levels {
-            return Some(Self::Slashes);
+            return Some(Self::SlashesAndCase);
         }
         // In short topics two letters are half of a word.
         let edits_max = if topic.letters.len() < 8 { 1 } else { EDITS_MAX };
@@ -169,7 +175,7 @@ mod tests {
         check("/sensors/kitchen/temperature", Some(Likeness::Slashes));
         check("sensors/kitchen/temperature/", Some(Likeness::Slashes));
         check("sensors//kitchen/temperature", Some(Likeness::Slashes));
-        check(" sensors/kitchen /Temperature", Some(Likeness::Slashes));
+        check(" sensors/kitchen /Temperature", Some(Likeness::SlashesAndCase));
         check("sensor/kitchen/temperature", Some(Likeness::OneLetter));
         check("sensors/kitchen/temperatuer", Some(Likeness::OneLetter));
         check("sensors/kitchen1/temperature", Some(Likeness::OneLetter));
@@ -200,6 +206,9 @@ mod tests {
         assert_eq!(found.len(), SIMILAR_MAX);
         assert_eq!(found[0], (Likeness::Case, "s/Room5/t"));
         assert!(found.is_sorted());
+        let all = ["sensors/Kitchen/t", "sensors/kitchen/t"];
+        let found = similar("/sensors/kitchen/t", all.into_iter());
+        assert_eq!(found[0], (Likeness::Slashes, "sensors/kitchen/t"));
     }
 
     /// The whole table, without shortcuts.

@@ -5,8 +5,13 @@ use super::seen::Missing;
 use super::words;
 use crate::aggregate::topics::{Last, Record, TOPIC_BYTES_MAX};
 use crate::ingest::TopicFilters;
+use crate::reading::UnixMillis;
 use crate::refusal::Refusal;
+use crate::serve::quiet::Status;
 use crate::serve::view::Moment;
+
+/// What a sensor and a type are called that nothing names.
+pub(super) const UNNAMED: &str = "unknown";
 
 /// What became of the last message of a topic, or would become of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +45,9 @@ pub(super) struct Case<'a> {
     /// The series that it made, or that its levels name.
     pub made: &'a [Made],
     pub left_out: Missing,
+    /// The payload of the last message that was set aside for the last refusal, if it is kept.
+    pub payload: Option<&'a [u8]>,
+    pub as_of: UnixMillis,
 }
 
 impl Case<'_> {
@@ -64,9 +72,10 @@ impl Case<'_> {
             Last::Retained => (
                 Outcome::Ignored,
                 format!(
-                    "The last message, at {at}, was a broker's replay of a stored (retained) one, \
-                     and its series has newer readings already, so that it was not counted again. \
-                     The next message that the device publishes counts."
+                    "The last message, at {at}, was a broker's replay of a stored (retained) one. \
+                     It has no timestamp after the last reading of its series, so that it is that \
+                     reading or an older one, and was not counted again. The next message that the \
+                     device publishes counts."
                 ),
             ),
             Last::Overflow => (
@@ -94,15 +103,16 @@ impl Case<'_> {
 
     fn counted(&self, record: &Record) -> String {
         let names: Vec<String> = self.made.iter().map(Made::name).collect();
-        let mut said = format!(
-            "Messages of this topic are counted; the last one came at {} with {}, of {}.",
+        let mut said = self.silence(record).unwrap_or_default();
+        said += &format!(
+            "Messages of this topic {} counted; the last one came at {} with {}, of {}.",
+            if said.is_empty() { "are" } else { "were" },
             Moment(record.last_message),
-            match record.last_readings {
-                1 => "one reading".to_owned(),
-                many => format!("{many} readings"),
-            },
+            words::many(u64::from(record.last_readings), "reading", "readings"),
             names.join(", "),
         );
+        said += &words::amended(record.amended);
+        said += &self.unnamed();
         let (own, unknown): (Vec<&Made>, Vec<&Made>) =
             self.made.iter().partition(|made| made.is_known());
         if self.made.iter().any(Made::is_named_by_payload) {
@@ -114,15 +124,55 @@ impl Case<'_> {
         }
         if let (1.., Some((refusal, at))) = (record.errors, record.refusal) {
             said += &format!(
-                " {} of {} messages were refused, the last one at {} as {}.",
+                " Refused: {} of {}, the last one at {} as {}.",
                 record.errors,
-                record.messages,
+                words::many(record.messages, "message", "messages"),
                 Moment(at),
                 refusal.name(),
             );
         }
         if record.partly > 0 {
-            said += &format!(" {} elements of arrays were left out.", record.partly);
+            let elements = words::many(record.partly, "element", "elements");
+            said += &format!(" Left out of arrays: {elements}.");
+        }
+        said
+    }
+
+    /// That nothing comes any more; `None` where some series is heard as usual.
+    fn silence(&self, record: &Record) -> Option<String> {
+        let quiet = |made: &Made| made.quiet(Status::Late).or(made.quiet(Status::Offline));
+        let mut known = self.made.iter().filter(|made| made.is_known());
+        let first = known.next()?;
+        let (status, heard) = quiet(first)?;
+        if !known.all(|made| quiet(made).is_some()) {
+            return None;
+        }
+        let silent_ms = self.as_of.0.saturating_sub(record.last_message.0);
+        let usually = match heard.interval_ms {
+            0 => "it was heard only once".to_owned(),
+            ms => format!("it usually comes every {} or so", words::span(u64::from(ms))),
+        };
+        Some(format!(
+            "Silent since {}, for {}; {usually}: {}. Check the device, its power and its \
+             connection. ",
+            Moment(record.last_message),
+            words::span(u64::try_from(silent_ms).unwrap_or(0)),
+            status.name(),
+        ))
+    }
+
+    /// Which name stands for one that neither the payload nor the topic gives.
+    fn unnamed(&self) -> String {
+        let level = |place: usize| self.topic.split('/').nth(place).unwrap_or_default();
+        let is_unknown = |name: fn(&Made) -> &str| self.made.iter().any(|it| name(it) == UNNAMED);
+        let mut said = String::new();
+        if level(1).is_empty() && is_unknown(Made::sensor_id) {
+            said += " The second level of the topic, which names the sensor, is empty or missing, \
+                     and the payload has no `sensor_id`: the sensor is called \"unknown\".";
+        }
+        if level(2).is_empty() && is_unknown(Made::sensor_type) {
+            said += " The third level of the topic, which names the type, is empty or missing, and \
+                     the payload has no `type`: it is called \"unknown\".";
         }
         said
     }
@@ -144,12 +194,13 @@ impl Case<'_> {
                 (Outcome::NotAccepted, said)
             }
             Some((refusal, _)) => {
-                let explained = words::explanation(refusal);
+                let explained = words::explained(refusal, self.payload);
                 let mut said =
                     format!("The last message, at {at}, was refused as {}. ", refusal.name());
-                said += explained;
+                said += &explained;
                 if record.readings > 0 {
-                    said += &format!(" {} readings of others were counted.", record.readings);
+                    let readings = words::many(record.readings, "reading", "readings");
+                    said += &format!(" Counted of other messages of this topic: {readings}.");
                 }
                 (Outcome::Refused, said)
             }
@@ -170,9 +221,10 @@ impl Case<'_> {
             );
         } else if self.left_out.full > 0 {
             said += &format!(
-                " Not all topics are remembered: {} messages of about {} others came, and this \
-                 may be one of those.",
-                self.left_out.full, self.left_out.topics
+                " Not all topics are remembered: of {} more, about, {} came, and this may be one \
+                 of those.",
+                self.left_out.topics,
+                words::many(self.left_out.full, "message", "messages"),
             );
         }
         said + &self.sends_otherwise()

@@ -1,8 +1,14 @@
 //! What refusals and filters mean, in words that tell what to do. No I/O, no clock.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use serde_json::Value;
+
+use crate::aggregate::topics::Amended;
 use crate::ingest::TopicFilters;
+use crate::payload::FUTURE_MS_MAX;
+use crate::reading::{LOCATION_BYTES_MAX, METADATA_BYTES_MAX, UNIT_BYTES_MAX};
 use crate::refusal::Refusal;
 use crate::stream::lag::Backlog;
 
@@ -25,14 +31,88 @@ pub(super) fn behind(shard: Option<u16>, backlog: Backlog) -> String {
         }
     };
     format!(
-        "{messages} messages are stored in shard {shard} and wait to be counted, the oldest for \
-         {} s; those of this topic may be among them. {why}. What follows knows nothing of them. ",
+        "In shard {shard} {} stored and not counted yet, the oldest for {} s; those of this topic \
+         may be among them. {why}. What follows knows nothing of them. ",
+        many(messages, "message is", "messages are"),
         oldest.as_secs()
     )
 }
 
+/// So many of something, in words.
+pub(super) fn many(count: u64, one: &str, more: &str) -> String {
+    match count {
+        1 => format!("one {one}"),
+        _ => format!("{count} {more}"),
+    }
+}
+
+/// A time span as people say it.
+pub(super) fn span(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        ..120_000 => format!("{} s", ms / 1000),
+        ..7_200_000 => format!("{} min", ms / 60_000),
+        ..172_800_000 => format!("{} h", ms / 3_600_000),
+        _ => format!("{} days", ms / 86_400_000),
+    }
+}
+
+/// What was done with readings of the last message that were counted; empty when nothing was.
+pub(super) fn amended(amended: Amended) -> String {
+    let Amended { attributes, future, is_zone_suspected, beyond_windows } = amended;
+    let mut said = String::new();
+    if attributes > 0 {
+        said += &format!(
+            " Of that message {} left out: a unit has at most {UNIT_BYTES_MAX} bytes, a location \
+             {LOCATION_BYTES_MAX}, and metadata is an object of at most {METADATA_BYTES_MAX}.",
+            match attributes {
+                1 => "a unit, location or metadata was".to_owned(),
+                more => format!("{more} units, locations or metadata were"),
+            }
+        );
+    }
+    if future > 0 {
+        said += &format!(
+            " In that message {} more than {} min ahead of this machine's clock: the time of \
+             receipt stands in.",
+            match future {
+                1 => "a timestamp was".to_owned(),
+                more => format!("{more} timestamps were"),
+            },
+            FUTURE_MS_MAX / 60_000,
+        );
+        if is_zone_suspected {
+            said += " By so much a wrong zone would be: see STREAMGAUGE_NAIVE_TIME.";
+        }
+    }
+    if beyond_windows > 0 {
+        said += &format!(
+            " Of that message {} measured longer ago than history is kept \
+             (STREAMGAUGE_ROLLUP_RETENTION): counted in the statistics, and shown in no history.",
+            match beyond_windows {
+                1 => "a reading was".to_owned(),
+                more => format!("{more} readings were"),
+            }
+        );
+    }
+    said
+}
+
+/// Why a message with this payload was refused for this reason, and what to do about it.
+pub(super) fn explained(refusal: Refusal, payload: Option<&[u8]>) -> Cow<'static, str> {
+    let json = payload.and_then(|payload| serde_json::from_slice::<Value>(payload).ok());
+    let what = match (refusal, json) {
+        (Refusal::WrongType, Some(Value::Number(number))) => format!("the bare number {number}"),
+        (Refusal::WrongType, Some(Value::String(_))) => "a bare text".to_owned(),
+        (Refusal::WrongType, Some(Value::Bool(_))) => "a bare true or false".to_owned(),
+        (Refusal::WrongType, Some(Value::Null)) => "a bare null".to_owned(),
+        (_, _) => return explanation(refusal).into(),
+    };
+    format!("The payload is {what}. A reading is an object: send {{\"value\":21.5}}.").into()
+}
+
 /// Why a message is refused for this reason, and what to do about it.
-pub(super) const fn explanation(refusal: Refusal) -> &'static str {
+const fn explanation(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::BadJson => {
             "The payload is not JSON. Send an object such as {\"value\":21.5}, in UTF-8, with \
@@ -43,8 +123,10 @@ pub(super) const fn explanation(refusal: Refusal) -> &'static str {
              {\"value\":21.5}. Its name is in lower case."
         }
         Refusal::WrongType => {
-            "A field has a type that cannot mean what it should: `value` must be a number, a \
-             numeric text, true or false; `sensor_id` and `type` must be text or a number."
+            "A reading is an object such as {\"value\":21.5}, no bare number or text: either the \
+             payload is none, or a field has a type that cannot mean what it should. `value` must \
+             be a number, a numeric text, true or false; `sensor_id` and `type` must be text or a \
+             number."
         }
         Refusal::NotFinite => {
             "The value is NaN, infinite or too large for a 64-bit floating-point number. Leave the \
@@ -104,6 +186,19 @@ pub(super) fn invalid(topic: &str) -> Option<String> {
 
 /// Why none of the filters takes a topic, and what would.
 pub(super) fn not_taken(filters: &TopicFilters, topic: &str) -> String {
+    let levels: Vec<&str> = topic.split('/').filter(|level| !level.is_empty()).collect();
+    let without = levels.join("/");
+    if without != topic && !without.is_empty() && filters.accepts(&without) {
+        let which = match (topic.starts_with('/'), topic.ends_with('/')) {
+            (true, false) => "the slash at the beginning",
+            (false, true) => "the slash at the end",
+            _ => "the slashes that are too many",
+        };
+        return format!(
+            "No filter of MQTT_TOPICS takes this topic, because each slash makes one more level. \
+             Remove {which}: publish to {without}."
+        );
+    }
     let told = filters.iter().take(FILTERS_TOLD_MAX);
     let mut said: Vec<String> = told.map(|filter| mismatch(filter, topic)).collect();
     let more = filters.iter().len().saturating_sub(FILTERS_TOLD_MAX);
@@ -174,6 +269,39 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_value_is_called_what_it_is() {
+        let check = |payload: &[u8], said: &str| {
+            let text = explained(Refusal::WrongType, Some(payload));
+            assert!(text.contains(said) && text.contains("{\"value\":21.5}"), "{text}");
+        };
+        check(b" 21.5\n", "The payload is the bare number 21.5. A reading is an object");
+        check(b"\"21.5\"", "a bare text");
+        check(b"{\"value\":[]}", "a field has a type");
+        check(b"[1]", "either the payload is none");
+        assert!(explained(Refusal::BadJson, Some(b"21.5")).contains("not JSON"));
+    }
+
+    #[test]
+    fn what_was_done_with_a_reading_is_said() {
+        let check = |given: Amended, said: &str| {
+            let text = amended(given);
+            assert!(text.contains(said) && text.ends_with('.'), "{text}");
+        };
+        let none = Amended::default();
+        assert_eq!(amended(none), "");
+        check(Amended { attributes: 1, ..none }, "an object of at most 4096");
+        check(Amended { future: 1, ..none }, "a timestamp was more than 5 min ahead");
+        check(Amended { future: 2, is_zone_suspected: true, ..none }, "STREAMGAUGE_NAIVE_TIME");
+        check(Amended { beyond_windows: 1, ..none }, "shown in no history");
+    }
+
+    #[test]
+    fn spans_are_said_in_one_unit() {
+        let said = [0, 1_000, 119_999, 1_320_000, 7_200_000, 172_800_000].map(span);
+        assert_eq!(said, ["0 ms", "1 s", "119 s", "22 min", "2 h", "2 days"]);
+    }
+
+    #[test]
     fn what_is_no_topic_is_explained() {
         let check = |topic: &str, said: &str| {
             let text = invalid(topic).unwrap();
@@ -212,7 +340,11 @@ mod tests {
                 "MQTT_TOPICS='sensors/+/+,Sensors/+/+'",
             ],
         );
-        check("sensors/+/+", "/sensors/kitchen/t", &["level 1, and this has \"\""]);
+        check("sensors/+/+", "/plant/kitchen/t", &["level 1, and this has \"\""]);
+        let slash = "Remove the slash at the beginning: publish to sensors/kitchen/t.";
+        check("sensors/+/+", "/sensors/kitchen/t", &[slash]);
+        check("sensors/+/+", "sensors/kitchen/t/", &["Remove the slash at the end: publish to s"]);
+        check("sensors/+/+", "sensors//kitchen/t", &["Remove the slashes that are too many"]);
         check("a/b/#", "a", &["a/b/# takes 2 levels or more, and this has 1"]);
         check("#", "$SYS/uptime", &["# takes no topic that begins with $", "'#,$SYS/+'"]);
         check("x", "a,b/c", &["Publish to a topic that a filter takes."]);
