@@ -139,7 +139,7 @@ fn what_makes_no_sense_is_refused_before_it_begins() {
         ("batch=1&batch=0", "parameter `batch` is given twice"),
         ("stats=yes", "parameter `stats` is \"yes\"; allowed: true, false"),
         ("sensors=a*b", "entry \"a*b\" of `sensors` has a * before its end; allowed: *, an id"),
-        ("sensors=a,,b", "an entry of `sensors` has 0 bytes; allowed: 1 to 129"),
+        ("sensors=a,,b", "entry \"\" of `sensors` has 0 bytes; allowed: 1 to 129"),
         (&*format!("sensors={}", "x".repeat(130)), "130 bytes; allowed: 1 to 129"),
         (&*format!("sensors={}a", "a,".repeat(100)), "101 entries; allowed: 100"),
         ("sensor=a", "unknown parameter `sensor`; allowed: sensors, max_hz, every, batch, stats"),
