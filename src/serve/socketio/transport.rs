@@ -100,6 +100,10 @@ impl AsyncRead for Transport {
         if this.cut_while_reading.as_mut().poll(context).is_ready() {
             return Poll::Ready(Ok(()));
         }
+        // Also for what was not found here: to the library more of it would be the end at once.
+        if this.session.refusal().is_some() {
+            this.guard = None;
+        }
         if this.read_first.has_remaining() {
             let bytes = this.read_first.len().min(buffer.remaining());
             let before = buffer.filled().len();
