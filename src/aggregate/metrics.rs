@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use metrics::{describe_counter, describe_gauge};
+use metrics::{describe_counter, describe_gauge, describe_histogram};
 
 use super::topics::LeftOut;
 use crate::history::{Budget, Coverage, Share};
@@ -32,6 +32,7 @@ pub(super) struct OwnerMetrics {
 
 impl OwnerMetrics {
     pub fn new() -> Self {
+        describe_owners();
         Self {
             entries: counter!("streamgauge_aggregate_entries_read_total"),
             claimed: counter!("streamgauge_aggregate_entries_claimed_total"),
@@ -51,6 +52,27 @@ impl OwnerMetrics {
             Verdict::Fenced | Verdict::Conflict | Verdict::Pending => self.refused.increment(1),
         }
     }
+}
+
+/// What Prometheus shows beside the names that owners count in.
+fn describe_owners() {
+    for (name, about) in [
+        ("streamgauge_aggregate_entries_read_total", "Entries read from the streams"),
+        (
+            "streamgauge_aggregate_entries_claimed_total",
+            "Entries taken over from others, or read again after a failure",
+        ),
+        ("streamgauge_aggregate_commit_calls_total", "Commit calls that Redis answered"),
+        (
+            "streamgauge_aggregate_commit_calls_refused_total",
+            "Commit calls that wrote nothing: another owner was faster, or the order was another",
+        ),
+        ("streamgauge_aggregate_series_written_total", "States of series written by commits"),
+    ] {
+        describe_counter!(name, about);
+    }
+    describe_histogram!("streamgauge_aggregate_commit_seconds", "How long a commit call took");
+    describe_gauge!("streamgauge_shards_owned", "Shards that this process aggregates");
 }
 
 /// What the owner of a shard did not remember of topics, since the process began; all shards add

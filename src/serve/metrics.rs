@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyper::StatusCode;
-use metrics::{Counter, Gauge, counter, gauge};
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
 use super::clients::Clients;
 use super::live::Counts;
@@ -46,6 +46,7 @@ pub(super) struct Held(Arc<Level>);
 
 impl Metrics {
     pub(super) fn new() -> Self {
+        describe();
         let level = Level::new;
         Self {
             answers: ["1xx", "2xx", "3xx", "4xx", "5xx"]
@@ -131,6 +132,64 @@ impl Metrics {
 
     pub(super) fn connections(&self) -> u64 {
         self.connections.number()
+    }
+}
+
+/// What Prometheus shows beside each name, also of those that `clients` and `socketio` count in.
+fn describe() {
+    for (name, about) in [
+        ("streamgauge_http_answers_total", "HTTP answers, by the first digit of their status"),
+        ("streamgauge_http_accepts_failed_total", "HTTP connections that could not be accepted"),
+        ("streamgauge_http_files_refused_total", "Files of history refused: too many at a time"),
+        ("streamgauge_live_entries_total", "Stream entries read along for live clients"),
+        (
+            "streamgauge_live_messages_left_out_total",
+            "Messages not parsed for live clients, because later ones of their topic replace them",
+        ),
+        (
+            "streamgauge_live_readings_conflated_total",
+            "Readings replaced by later ones before a live client was told",
+        ),
+        (
+            "streamgauge_live_readings_without_slot_total",
+            "Readings not told, because the hub remembers no more series",
+        ),
+        ("streamgauge_live_clients_behind_total", "Times that a live client fell behind"),
+        (
+            "streamgauge_live_clients_crowded_total",
+            "Of those, only because all queues together held too much",
+        ),
+        ("streamgauge_live_subscriptions_refused_total", "Subscriptions that found no room"),
+        ("streamgauge_live_tails_lost_total", "Times that the reader of the streams failed: a bug"),
+        (
+            "streamgauge_live_clients_refused_total",
+            "WebSockets and event streams refused: as many are connected as may be",
+        ),
+        ("streamgauge_live_ended_total", "Live clients that ended, by transport and reason"),
+    ] {
+        describe_counter!(name, about);
+    }
+    for (name, about) in [
+        ("streamgauge_http_connections", "HTTP connections that are open"),
+        ("streamgauge_http_files", "Files of history that are being sent"),
+        ("streamgauge_live_listeners", "Series of all different subscriptions together"),
+        ("streamgauge_live_queued_bytes", "Bytes in the queues of all live clients"),
+        ("streamgauge_live_clients", "Live clients that are connected, by transport"),
+        ("streamgauge_series", "Series, by status; not there until the sensors are loaded"),
+    ] {
+        describe_gauge!(name, about);
+    }
+    #[cfg(feature = "socketio")]
+    {
+        describe_gauge!("streamgauge_socketio_sessions", "Sessions of Socket.IO");
+        describe_gauge!(
+            "streamgauge_socketio_sessions_waiting",
+            "Sessions of Socket.IO that have not shown a credential yet"
+        );
+        describe_counter!(
+            "streamgauge_socketio_sessions_refused_total",
+            "Sessions of Socket.IO refused: as many are open, or waiting, as may be"
+        );
     }
 }
 

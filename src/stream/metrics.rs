@@ -1,6 +1,6 @@
 //! What the stream room counts about itself.
 
-use metrics::{Counter, Gauge, counter, gauge};
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
 /// The producer's numbers.
 #[derive(Clone)]
@@ -19,6 +19,18 @@ pub(super) struct ProducerMetrics {
 
 impl ProducerMetrics {
     pub fn new() -> Self {
+        for (name, about) in [
+            ("streamgauge_stream_entries_written_total", "Entries stored in the streams"),
+            ("streamgauge_stream_messages_written_total", "Messages stored in the streams"),
+            ("streamgauge_stream_writes_refused_total", "Writes that Redis refused; sent again"),
+            (
+                "streamgauge_stream_entries_resent_total",
+                "Entries sent again after a lost connection",
+            ),
+        ] {
+            describe_counter!(name, about);
+        }
+        describe_gauge!("streamgauge_stream_messages_waiting", "Messages that wait to be stored");
         Self {
             entries: counter!("streamgauge_stream_entries_written_total"),
             messages: counter!("streamgauge_stream_messages_written_total"),

@@ -25,6 +25,7 @@ mod history_kills;
 mod history_pages;
 mod history_peaks;
 mod kills;
+mod metrics;
 mod page;
 mod redis_away;
 mod topics;
