@@ -49,7 +49,7 @@ fn whoever_asks_is_told_what_became_of_real_messages() {
     let answer = explained(&streamgauge, "sensors/gateway/data", "counted");
     assert_eq!(answer["readings"][0]["sensor_id"], "cellar");
     assert!(verdict(&answer).contains("look for it under that name"), "{answer}");
-    assert!(verdict(&answer).contains("1 elements of arrays were left out"), "{answer}");
+    assert!(verdict(&answer).contains("Left out of arrays: one element."), "{answer}");
     assert_eq!(answer["refused"]["reason"], "wrong_type");
 
     let answer = explained(&streamgauge, "sensors/broken/temperature", "refused");
