@@ -42,6 +42,10 @@ pub struct Session {
     published: u64,
     /// Milliseconds of the last `window` messages, by `k % window`; empty without timestamps.
     times: Vec<i64>,
+    /// Milliseconds of each sensor's last message, by its slot; empty without timestamps. They
+    /// ascend, also when many messages are made up for at once: of two that say the same time the
+    /// last is the one that is counted last, and they may overtake each other in a broker.
+    latest: Vec<i64>,
     /// Bytes of a PUBACK whose rest has not arrived.
     partial: Vec<u8>,
     /// One message whose PUBACK is timed.
@@ -86,6 +90,7 @@ impl Session {
             next: Cursor::default(),
             published: 0,
             times: vec![0; if plan.timestamps { usize::from(plan.window) } else { 0 }],
+            latest: vec![i64::MIN; if plan.timestamps { sensors as usize } else { 0 }],
             partial: Vec::new(),
             sample: None,
         }
@@ -123,7 +128,9 @@ impl Session {
         if !self.times.is_empty() {
             let time = &mut self.times[(k % self.window) as usize];
             if !duplicate {
-                *time = press.clock.now_ms;
+                let latest = &mut self.latest[slot as usize];
+                *latest = press.clock.now_ms.max(latest.saturating_add(1));
+                *time = *latest;
             }
             press.clock.format(*time);
         }
@@ -334,6 +341,23 @@ mod tests {
         assert_eq!(again[3 * bytes] & 0x08, 0, "message 5 is new");
         assert_eq!(press.ledger.total(|tally| tally.published), 5);
         assert_eq!(press.ledger.total(|tally| tally.resent), 3);
+    }
+
+    #[test]
+    fn times_of_a_sensor_ascend_though_its_messages_are_made_at_once() {
+        let (mut session, mut press, now) = stage(true);
+        let mut packets = Vec::new();
+        session.fill(&mut packets, 4, now, &mut press);
+        let bytes = press.template.packet_bytes();
+        let time = |packet: &[u8]| {
+            let text = String::from_utf8_lossy(packet).into_owned();
+            let at = text.find("Z\"").unwrap();
+            text[at + 1 - TIME_BYTES..=at].to_owned()
+        };
+        let times: Vec<String> = packets.chunks(bytes).map(time).collect();
+        let sensors = usize::try_from(session.sensors).unwrap();
+        assert!(times.len() > sensors, "of one sensor there are two");
+        assert!((sensors..times.len()).all(|k| times[k - sensors] < times[k]), "{times:?}");
     }
 
     #[test]
