@@ -130,7 +130,7 @@ impl Desk {
             }
             Command::Enter { id, reply } => {
                 self.hub.enter(id, now);
-                self.entering.push(reply);
+                push(&mut self.entering, reply, oneshot::Sender::is_closed);
                 self.let_in();
             }
             Command::Subscribe(asked) => self.subscribe_when_attentive(asked),
@@ -165,7 +165,7 @@ impl Desk {
     }
 
     fn answer_when_begun(&mut self, reply: oneshot::Sender<()>) {
-        self.joining.push(reply);
+        push(&mut self.joining, reply, oneshot::Sender::is_closed);
         self.listening.begin();
         self.let_in();
     }
@@ -190,7 +190,7 @@ impl Desk {
             return;
         }
         let number = self.attention.borrow().number + 1;
-        self.subscribing.push((number, asked));
+        push(&mut self.subscribing, (number, asked), |(_, asked)| asked.reply.is_closed());
     }
 
     fn is_attentive(&self) -> bool {
@@ -336,6 +336,15 @@ impl Desk {
         self.listening.end();
         (self.reached, self.attentive, self.is_lost) = (None, None, false);
     }
+}
+
+/// Adds one that waits. Those that gave up are left out before the list grows: while Redis is away
+/// nobody is let in, and clients come again and again.
+fn push<T>(waiting: &mut Vec<T>, one: T, has_given_up: impl Fn(&T) -> bool) {
+    if waiting.len() == waiting.capacity() {
+        waiting.retain(|it| !has_given_up(it));
+    }
+    waiting.push(one);
 }
 
 #[cfg(test)]

@@ -261,3 +261,16 @@ async fn the_tail_is_told_of_changes_a_few_times_a_second_and_of_the_first_at_on
     let allowed = began.elapsed().as_millis() / ATTEND_EVERY.as_millis() + 2;
     assert!((allowed / 2..=allowed).contains(&changes), "{changes} of {allowed}");
 }
+
+#[test]
+fn who_gave_up_waiting_is_not_kept() {
+    let mut waiting = Vec::new();
+    let (patient, _answer) = oneshot::channel::<()>();
+    push(&mut waiting, patient, oneshot::Sender::is_closed);
+    for _ in 0..10_000 {
+        let (gone, _) = oneshot::channel();
+        push(&mut waiting, gone, oneshot::Sender::is_closed);
+    }
+    assert!(waiting.len() < 10, "{}", waiting.len());
+    assert_eq!(waiting.iter().filter(|it| !it.is_closed()).count(), 1, "who waits is kept");
+}

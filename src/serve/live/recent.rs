@@ -26,8 +26,10 @@ use crate::stream::{
 /// milliseconds of decoding at a time. Who comes is told of a gap where there were more. Guesses.
 const MESSAGES_MAX: usize = 4_096;
 const BYTES_MAX: usize = 4 << 20;
-/// So many entries at once, each of a MiB at most.
+/// So many entries at once, each of a MiB at most; more of small ones.
 const PAGE_ENTRIES: usize = 8;
+const PAGE_ENTRIES_MAX: usize = 128;
+const PAGE_BYTES: usize = 256 << 10;
 /// How long after one reading the next may begin. A guess: some times what it takes.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 
@@ -124,7 +126,8 @@ impl Recent {
         // The whole entry is committed, so every index of it is.
         let whole = |part: &Part| Position { entry: part.committed, index: u32::MAX };
         let positions: Vec<_> = self.parts.iter().map(|part| (part.shard, whole(part))).collect();
-        let cut = self.parts.iter().filter(|part| part.is_cut);
+        let wants_any = wanted.entries().next().is_some();
+        let cut = self.parts.iter().filter(|part| wants_any && part.is_cut);
         let mut frames: Vec<Frame> = cut.map(|part| event::gap(part.shard)).collect();
         let mut told = Told::default();
         for at in self.wanted(wanted) {
@@ -162,10 +165,11 @@ async fn newest(
 ) -> Result<(Vec<Entry>, bool), Error> {
     let mut entries: VecDeque<Entry> = VecDeque::new();
     let (mut messages, mut bytes) = (0, 0);
+    let mut count = PAGE_ENTRIES;
     loop {
         let before = entries.front().map(|entry| entry.id);
-        let page = tail::newest(link, keys, after, before, PAGE_ENTRIES).await?;
-        let is_last = page.len() < PAGE_ENTRIES;
+        let page = tail::newest(link, keys, after, before, count).await?;
+        let (is_last, had) = (page.len() < count, bytes);
         for entry in page.into_iter().rev() {
             if messages >= MESSAGES_MAX || bytes >= BYTES_MAX {
                 return Ok((entries.into(), true));
@@ -176,6 +180,9 @@ async fn newest(
         }
         if is_last {
             return Ok((entries.into(), false));
+        }
+        if bytes - had < PAGE_BYTES {
+            count = (count * 2).min(PAGE_ENTRIES_MAX);
         }
     }
 }

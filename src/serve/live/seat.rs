@@ -34,8 +34,8 @@ pub(in crate::serve) struct Seat {
     service: Arc<Service>,
     id: ClientId,
     queue: mpsc::Receiver<Frame>,
-    /// What it said that it wants.
-    wanted: Subscription,
+    /// Readings come together.
+    batch: bool,
     /// Frames that ever came out of the queue.
     frames_ever: u64,
     /// Written, but not said to be.
@@ -62,7 +62,7 @@ impl Seat {
             service: service.clone(),
             id,
             queue,
-            wanted: Subscription::default(),
+            batch: false,
             frames_ever: 0,
             frames: 0,
             bytes: 0,
@@ -141,17 +141,17 @@ impl Seat {
     }
 
     async fn subscribe(&mut self, addition: Addition) -> Result<Vec<Frame>, Ending> {
-        let wanted = self.wanted.with(&addition);
-        let news = self.wanted.news(&addition);
+        // What the hub will say of too many entries, it says of all that the client has.
+        let wanted = Subscription::default().with(&addition).unwrap_or_default();
+        let batch = addition.batch.unwrap_or(self.batch);
         let (reply, answer) = oneshot::channel();
         let asked = Subscribe { id: self.id, addition, reply };
         self.service.door.tell(Command::Subscribe(asked)).await;
         match answer.await.map_err(|_ended| Ending::Stopping)? {
             Ok((reached, obsolete)) => {
-                // What the hub grants, it grants of all that the client has.
-                self.wanted = wanted.unwrap_or_default();
+                self.batch = batch;
                 self.drop_until(obsolete).await;
-                self.begin(&reached, &news).await
+                self.begin(&reached, &wanted).await
             }
             Err(refused) => Ok(vec![event::error(&format!("subscribe: {refused}"))]),
         }
@@ -171,13 +171,11 @@ impl Seat {
 
     /// What was on its way goes out before the answer, and nothing of it after.
     async fn unsubscribe(&mut self, entries: Entries) -> Result<Vec<Frame>, Ending> {
-        let wanted = self.wanted.without(&entries);
         let (reply, answer) = oneshot::channel();
         self.service.door.tell(Command::Unsubscribe { id: self.id, entries, reply }).await;
         if let Err(refused) = answer.await.map_err(|_ended| Ending::Stopping)? {
             return Ok(vec![event::error(&format!("unsubscribe: {refused}"))]);
         }
-        self.wanted = wanted;
         let mut frames: Vec<Frame> = std::iter::from_fn(|| self.try_next()).collect();
         self.written(frames.len(), frames.iter().map(Frame::len).sum()).await;
         frames.push(event::unsubscribed(self.service.door.silence.length()));
@@ -186,9 +184,9 @@ impl Seat {
 
     /// Says from where on the client is told everything it wants (design §8): from what the hub
     /// had told when it came in, as soon as that is committed, so that history reaches to it. When
-    /// the commits are far behind, from what is committed, with what the hub has passed since; of
-    /// what the client wanted before, it was told.
-    async fn begin(&self, reached: &Reached, news: &Subscription) -> Result<Vec<Frame>, Ending> {
+    /// the commits are far behind, from what is committed, with what the hub has passed since: of
+    /// all that it asks for now, as it may have forgotten what it was told before, after a `gap`.
+    async fn begin(&self, reached: &Reached, wanted: &Subscription) -> Result<Vec<Frame>, Ending> {
         let service = &self.service;
         // Known after the client is: it is told of whatever reset comes later.
         let generation = service.generation.name().await;
@@ -199,7 +197,7 @@ impl Seat {
             return Ok(vec![begun(&self.whole(reached))]);
         }
         let recent = service.door.recently.until(reached).await;
-        let (position, frames) = recent.tell(reached, news, self.wanted.batch);
+        let (position, frames) = recent.tell(reached, wanted, self.batch);
         Ok([vec![begun(&position)], frames].concat())
     }
 

@@ -101,16 +101,6 @@ pub(super) struct Subscription {
 }
 
 impl Subscription {
-    /// What of an addition was not wanted before, or not as often.
-    pub(super) fn news(&self, addition: &Addition) -> Self {
-        let is_new = |entry: &&String| {
-            self.entries.get(entry.as_str()).is_none_or(|before| addition.pace < *before)
-        };
-        let news = addition.entries.0.iter().filter(is_new);
-        let entries = news.map(|entry| (entry.as_str().into(), addition.pace)).collect();
-        Self { entries, batch: false, stats: false }
-    }
-
     /// Of a client that never said what it wants: everything.
     pub(super) fn everything() -> Self {
         let pace = Pace::Apart(Duration::from_secs_f64(1.0 / HZ_DEFAULT));
@@ -235,23 +225,6 @@ mod tests {
         let some = added(&Subscription::default(), &["a", "a*", "*"], 10.0).unwrap();
         let rest = some.without(&entries(&["*", "b"]).unwrap());
         assert_eq!(rest, added(&Subscription::default(), &["a", "a*"], 10.0).unwrap());
-    }
-
-    #[test]
-    fn what_was_wanted_as_often_before_is_no_news() {
-        let some = added(&Subscription::default(), &["a", "b"], 10.0).unwrap();
-        let news = |hz| {
-            let pace = Pace::of(false, Some(hz)).unwrap();
-            let entries = entries(&["a", "c"]).unwrap();
-            some.news(&Addition { entries, pace, batch: None, stats: None })
-        };
-        let names = |news: Subscription| -> Vec<String> {
-            news.entries().map(|(entry, _)| entry.to_owned()).collect()
-        };
-        let check = |hz, expected: &[&str]| assert_eq!(names(news(hz)), *expected, "{hz}");
-        check(10.0, &["c"]);
-        check(5.0, &["c"]);
-        check(20.0, &["a", "c"]);
     }
 
     #[test]

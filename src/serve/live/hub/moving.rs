@@ -72,11 +72,12 @@ impl Hub {
         id: ClientId,
         entries: &Entries,
     ) -> Result<(), String> {
-        let Some((before, _)) = self.subscription(id) else { return Ok(()) };
+        let Some((before, is_first)) = self.subscription(id) else { return Ok(()) };
         let number = self.admission(id, before.without(entries))?;
-        self.change_group(id, number, Group::send_off);
+        self.change_group(id, number, if is_first { dismissed } else { Group::send_off });
         if let Some(member) = self.member(id) {
-            member.has_subscribed = true;
+            // It has said what it wants, so nothing is held back of what it will want.
+            (member.has_subscribed, member.is_held) = (true, false);
         }
         Ok(())
     }

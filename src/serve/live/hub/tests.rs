@@ -297,6 +297,17 @@ fn who_comes_may_say_what_it_wants_before_it_is_told_everything() {
 }
 
 #[test]
+fn who_first_says_what_it_does_not_want_is_told_at_once_what_it_wants_then() {
+    let mut hub = hub(&[]);
+    hub.join(A);
+    hub.enter(A, ms(0));
+    hub.unsubscribe(A, &addition(&["*"], hz(10.0), false).entries).unwrap();
+    assert_eq!(hub.subscribe(A, &addition(&["s"], Pace::Every, false)), Ok(0));
+    let readings = [observed("s", 1, 1.0), observed("s", 2, 2.0)];
+    assert_eq!(told(&come(&mut hub, &readings, 1), A), ["s=1", "s=2"]);
+}
+
+#[test]
 fn frames_of_before_the_first_subscription_are_counted_out() {
     let mut hub = hub(&[A]);
     let all: Vec<_> = (0..2000).map(|n| observed(&format!("s{n}"), 1, 1.0)).collect();
