@@ -91,8 +91,9 @@ impl Throttle {
     }
 }
 
-/// An IPv6 customer has a /64 at least: its addresses are one peer.
-fn network(peer: IpAddr) -> IpAddr {
+/// Whom an address stands for. An IPv6 customer has a /64 at least (RFC 4291 §2.5.1): its
+/// addresses are one peer. An IPv4 address is itself, also as a socket for both says it.
+pub(super) fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {
             let prefix = u128::from(address) & !u128::from(u64::MAX);

@@ -7,8 +7,8 @@ use super::mount::EVENT_BYTES_MAX;
 use super::session::Refusal;
 use crate::serve::live::Ending;
 
-/// Between the packets of a polling request.
-const SEPARATOR: u8 = 0x1e;
+/// Between the packets of a polling request, and of its answer.
+pub(super) const SEPARATOR: u8 = 0x1e;
 /// The longest header of a WebSocket frame (RFC 6455 §5.2).
 const HEADER_BYTES_MAX: usize = 14;
 /// What follows the header's first byte.

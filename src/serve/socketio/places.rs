@@ -4,12 +4,13 @@
 //! own, a few for each network, so that those who know nothing keep out only each other.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::metrics::Metrics;
 use crate::serve::error::Fault;
 use crate::serve::metrics::Held;
+use crate::serve::throttle::network;
 
 /// As many as there are WebSockets (design §10); a session that polls is no connection.
 const SESSIONS_MAX: u64 = 10_000;
@@ -95,17 +96,6 @@ impl Drop for WaitingPlace {
     }
 }
 
-/// An address of IPv4; of IPv6 the first half, for whoever has one has all behind it (RFC 4291
-/// §2.5.1).
-fn network(peer: IpAddr) -> IpAddr {
-    match peer {
-        IpAddr::V4(_) => peer,
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::iter::from_fn;
@@ -128,6 +118,9 @@ mod tests {
         assert_eq!(v6.len() as u64, WAITING_PER_NETWORK_MAX);
         assert!(take("2001:db8::ffff:1").is_empty(), "the same network");
         assert!(places.wait(address("2001:db8:0:1::1")).is_ok(), "another network");
+        // As a socket for IPv4 and IPv6 says it.
+        assert!(take("::ffff:10.0.0.1").is_empty(), "the same address");
+        assert!(places.wait(address("::ffff:10.0.0.3")).is_ok(), "another address");
         drop(one);
         assert_eq!(take("10.0.0.1").len() as u64, WAITING_PER_NETWORK_MAX, "given back");
         drop(v6);

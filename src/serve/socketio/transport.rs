@@ -14,14 +14,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::guard::Guard;
+use super::guard::{Guard, SEPARATOR};
 use super::session::Session;
 use crate::serve::socket::LIVE_BYTES;
 
 /// What an event begins with: a message of engine.io, an event of Socket.IO.
 const EVENT: [u8; 2] = *b"42";
-/// Between the packets of an answer to a polling request.
-const SEPARATOR: u8 = 0x1e;
 
 /// What a connection holds for as long as it lives.
 pub(super) struct Holding {
